@@ -1,0 +1,176 @@
+"""The only code that writes files: a name appears with its whole content, durably, or not at all.
+
+Order of a write: temporary name in the same folder, content, fsync of the file, rename, fsync of the folder. A crash
+before the rename leaves a `.tmp-` file that `sweep` removes; a crash after it leaves the finished file. Files are
+opened with O_NOFOLLOW and must be regular files with one link, so that a planted link is refused, not followed.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from enclave.errors import Halt, explain
+
+explain(
+    "H_NOT_A_FILE",
+    "A file that the server reads is a link, a device, or has a second name.",
+    "Find out who put it there; replace it by a regular file with one name.",
+)
+explain("H_LOCKED", "Another server or job holds this lock.", "Wait for it to end, or stop it; never delete the lock.")
+explain("H_EXISTS", "A file that must be new exists already.", "Nothing was overwritten; move the old one away.")
+
+TEMPORARY = ".tmp-"
+
+
+def write(path: Path, content: bytes, *, mode: int = 0o600) -> str:
+    """Put `content` under `path`, replacing what was there, and answer its SHA-256 (hex)."""
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    _write_temporary(temporary, content, mode)
+    # A crash here leaves the temporary file, which `sweep` removes, and the old content under the name.
+    os.rename(temporary, path)
+    fsync_folder(path.parent)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_new(path: Path, content: bytes, *, mode: int = 0o600) -> str:
+    """Put `content` under `path`, which must not exist yet, and answer its SHA-256 (hex)."""
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    _write_temporary(temporary, content, mode)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        os.unlink(temporary)
+        raise Halt("H_EXISTS", place=path.name) from None
+    # A crash here leaves two names for one finished file; `sweep` removes the temporary one.
+    os.unlink(temporary)
+    fsync_folder(path.parent)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write_temporary(temporary: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def read(path: Path, *, limit: int | None = None) -> bytes:
+    """The content of a regular file with one name; a link, device or file above `limit` bytes halts the server."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1 or (limit is not None and facts.st_size > limit):
+            raise Halt("H_NOT_A_FILE", place=path.name)
+        return file.read()
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add `content` at the end of a file that exists, by one write, and make it durable.
+
+    OSError means that nobody knows how much of it is there: never try again on the same file.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        written = os.write(descriptor, content)
+        # A crash here, or before the next line, leaves the whole line, a beginning of it, or nothing.
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    if written != len(content):
+        raise OSError(errno.ENOSPC, "short write")
+
+
+def shorten(path: Path, size: int) -> None:
+    """Cut a file durably to its first `size` bytes."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> bool:
+    """Remove a file durably; answer whether it was there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    fsync_folder(path.parent)
+    return True
+
+
+def shred(path: Path) -> bool:
+    """Overwrite a file with random bytes and remove it, both durably; answer whether it was there.
+
+    A crash in between leaves the name with random content, or nothing; calling it again finishes. On flash and
+    copy-on-write disks old blocks may outlive the overwriting: what is shredded must be ciphertext already.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+            raise Halt("H_NOT_A_FILE", place=path.name)
+        view = memoryview(secrets.token_bytes(facts.st_size))
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return remove(path)
+
+
+def make_folder(path: Path, *, mode: int = 0o700) -> None:
+    """Make a folder and its missing parents, each durably named in its parent."""
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode=mode)
+    os.mkdir(path, mode)
+    fsync_folder(path.parent)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what killed writers left in this folder, whose lock the caller holds; answers how many."""
+    left = [path for path in folder.iterdir() if path.name.startswith(TEMPORARY)]
+    for path in left:
+        remove(path)
+    return len(left)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold an exclusive lock that ends with the process; without `wait`, a lock that is held halts."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Halt("H_LOCKED", place=path.name) from None
+        yield
+    finally:
+        os.close(descriptor)

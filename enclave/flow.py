@@ -1,0 +1,245 @@
+"""READ FIRST. The states of drop, loan, release and request; every act with its record and its evidence.
+
+An act is something that a crash could leave half done. Each is recorded as `intent → act → done` in the audit log
+(law 1). When a job starts, it resolves the intents that an earlier, killed run of the same job left open: it asks the
+act's evidence, records `recovered` (found) or `abandoned` (not found), and stops the server when the answer is
+ambiguous. The work itself is then picked up from the states, so that an abandoned act is simply done again.
+The tables are total (`tests/architecture/test_flow.py`), and README's picture of the road is drawn from them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+# --- States --------------------------------------------------------------------------------------------------------
+
+
+class DropState(StrEnum):
+    """Where a drop is. What the airlock shows but we have not taken yet has no state."""
+
+    COLLECTED = "collected"
+    ADMITTED = "admitted"
+    REJECTED = "rejected"
+    REPLAYED = "replayed"
+    LENT = "lent"
+    EXPIRED = "expired"
+
+
+class LoanState(StrEnum):
+    """Where a loan is. `linked` means that its tables are finished; only destruction is left."""
+
+    REQUESTED = "requested"
+    OPEN = "open"
+    LINKED = "linked"
+    DESTROYED = "destroyed"
+
+
+class ReleaseState(StrEnum):
+    """Where something that would leave is. `proposed` waits for a person."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    SEALED = "sealed"
+    DELIVERED = "delivered"
+    WITHHELD = "withheld"
+    CANCELLED = "cancelled"
+
+
+class RequestState(StrEnum):
+    """Where a request from the command line is. `filed` with a second signature missing waits for that person."""
+
+    FILED = "filed"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+State = DropState | LoanState | ReleaseState | RequestState
+
+TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        DropState.COLLECTED: frozenset({DropState.ADMITTED, DropState.REJECTED, DropState.REPLAYED}),
+        DropState.ADMITTED: frozenset({DropState.EXPIRED}),
+        DropState.REJECTED: frozenset({DropState.EXPIRED}),
+        DropState.REPLAYED: frozenset({DropState.EXPIRED}),
+        DropState.LENT: frozenset({DropState.EXPIRED}),
+        DropState.EXPIRED: frozenset(),
+        LoanState.REQUESTED: frozenset({LoanState.OPEN}),
+        LoanState.OPEN: frozenset({LoanState.LINKED, LoanState.DESTROYED}),
+        LoanState.LINKED: frozenset({LoanState.DESTROYED}),
+        LoanState.DESTROYED: frozenset(),
+        ReleaseState.PROPOSED: frozenset({ReleaseState.APPROVED, ReleaseState.WITHHELD, ReleaseState.CANCELLED}),
+        ReleaseState.APPROVED: frozenset({ReleaseState.SEALED, ReleaseState.WITHHELD, ReleaseState.CANCELLED}),
+        ReleaseState.SEALED: frozenset({ReleaseState.DELIVERED}),
+        ReleaseState.DELIVERED: frozenset(),
+        ReleaseState.WITHHELD: frozenset(),
+        ReleaseState.CANCELLED: frozenset(),
+        RequestState.FILED: frozenset({RequestState.DONE, RequestState.REFUSED}),
+        RequestState.DONE: frozenset(),
+        RequestState.REFUSED: frozenset(),
+    }
+)
+
+FIRST_STATES: frozenset[State] = frozenset(
+    {
+        DropState.COLLECTED,
+        DropState.LENT,
+        LoanState.REQUESTED,
+        ReleaseState.PROPOSED,
+        ReleaseState.APPROVED,
+        RequestState.FILED,
+    }
+)
+"""Receipts, feedback and certificates start as approved: their kinds need no person (`release/gate.py`)."""
+
+
+# --- Acts ----------------------------------------------------------------------------------------------------------
+
+
+class Evidence(StrEnum):
+    """Where the answer to "did it happen?" lies."""
+
+    CONTROL = "the control database holds a commit of this intent"
+    VAULT = "the vault holds a commit of this intent"
+    REGISTRY = "the registry database holds a commit of this intent"
+    AIRLOCK = "the airlock, or the control database, holds the delivered file"
+    CHECKPOINT = "a checkpoint over a log that contains this intent exists"
+
+
+class Act(StrEnum):
+    """Every act, by the name that it has in the audit log."""
+
+    DROP_TAKE = "drop.take"
+    DROP_CLEAR = "drop.clear"
+    DROP_OPEN = "drop.open"
+    IDENTITY_ASSIGN = "identity.assign"
+    DROP_SETTLE = "drop.settle"
+    DROP_PUBLISH = "drop.publish"
+    DROP_EXPIRE = "drop.expire"
+    LOAN_OPEN = "loan.open"
+    LOAN_ORDER = "loan.order"
+    LOAN_LINK = "loan.link"
+    LOAN_FINISH = "loan.finish"
+    LOAN_REFUSE = "loan.refuse"
+    LOAN_DESTROY = "loan.destroy"
+    TABLES_KEEP = "tables.keep"
+    RELEASE_DRAFT = "release.draft"
+    SITE_DRAFT = "site.draft"
+    RELEASE_PROPOSE = "release.propose"
+    RELEASE_DECIDE = "release.decide"
+    RELEASE_SEAL = "release.seal"
+    RELEASE_DELIVER = "release.deliver"
+    ROWS_GIVE = "rows.give"
+    REMINDER_DRAFT = "reminder.draft"
+    PERSON_MARK = "person.mark"
+    PERSON_WITHDRAW = "person.withdraw"
+    REQUEST_CLOSE = "request.close"
+    REQUEST_FILE = "request.file"
+    INSTITUTION_ADD = "institution.add"
+    INSTITUTION_KIT = "institution.kit"
+    INSTITUTION_LETTER = "institution.letter"
+    DEFINITION_APPLY = "definition.apply"
+    LOG_CHECKPOINT = "log.checkpoint"
+
+
+COMMAND_LINE = "command_line"
+"""Stands in place of a job for acts that a person does at the terminal."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may do an act, what answers whether it happened, and what a crash before `done` leaves behind."""
+
+    done_by: tuple[str, ...]
+    evidence: Evidence
+    a_crash_leaves: str
+
+
+ACTS: Mapping[Act, Rule] = MappingProxyType(
+    {
+        Act.DROP_TAKE: Rule(
+            ("collect",),
+            Evidence.CONTROL,
+            "a claimed folder at the airlock, perhaps a wrapped key and ciphertext without a row; taken again",
+        ),
+        Act.DROP_CLEAR: Rule(
+            ("collect",), Evidence.CONTROL, "the airlock's copy or nothing; removing is repeated until it is gone"
+        ),
+        Act.DROP_OPEN: Rule(
+            ("admit",), Evidence.CONTROL, "an attempt that counts; the third that ends so rejects the drop"
+        ),
+        Act.IDENTITY_ASSIGN: Rule(
+            ("admit",), Evidence.VAULT, "pseudonyms without registry rows; the same ones are found again"
+        ),
+        Act.DROP_SETTLE: Rule(
+            ("admit",), Evidence.REGISTRY, "nothing, or the decision with its answers; never half of it"
+        ),
+        Act.DROP_PUBLISH: Rule(
+            ("admit",), Evidence.CONTROL, "a settled drop whose answers are not in the ledger yet; entered again"
+        ),
+        Act.DROP_EXPIRE: Rule(
+            ("destroy",), Evidence.CONTROL, "a drop whose key or ciphertext may be gone; destroyed again"
+        ),
+        Act.LOAN_OPEN: Rule(
+            ("link",), Evidence.CONTROL, "perhaps a key that nothing was ever sealed to; replaced by a new one"
+        ),
+        Act.LOAN_ORDER: Rule(
+            ("link",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, and ordered again"
+        ),
+        Act.LOAN_LINK: Rule(("link",), Evidence.REGISTRY, "nothing, or the finished tables; never a row of the loan"),
+        Act.LOAN_FINISH: Rule(
+            ("link",), Evidence.CONTROL, "finished tables of a loan that still counts as open; closed again"
+        ),
+        Act.LOAN_REFUSE: Rule(("link",), Evidence.CONTROL, "a lender's file that was not judged yet; judged again"),
+        Act.LOAN_DESTROY: Rule(
+            ("destroy",), Evidence.CONTROL, "a loan whose key or files may be gone; destroyed and verified again"
+        ),
+        Act.TABLES_KEEP: Rule(("analyse",), Evidence.REGISTRY, "nothing, or the tables"),
+        Act.RELEASE_DRAFT: Rule(
+            ("release",), Evidence.REGISTRY, "perhaps an encrypted draft that nothing names; swept away"
+        ),
+        Act.SITE_DRAFT: Rule(
+            ("release",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, made again"
+        ),
+        Act.RELEASE_PROPOSE: Rule(
+            ("release",), Evidence.CONTROL, "a named draft that is not in the ledger yet; entered again"
+        ),
+        Act.RELEASE_DECIDE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the decision"),
+        Act.RELEASE_SEAL: Rule(
+            ("seal",),
+            Evidence.CONTROL,
+            "perhaps a sealed file under its final name; sealed over again. National pages half written; written again",
+        ),
+        Act.RELEASE_DELIVER: Rule(
+            ("deliver",), Evidence.AIRLOCK, "a temporary or finished file at the airlock; compared and finished"
+        ),
+        Act.ROWS_GIVE: Rule(
+            ("give_back",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, made again"
+        ),
+        Act.REMINDER_DRAFT: Rule(
+            ("give_back",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, made again"
+        ),
+        Act.PERSON_MARK: Rule(("rights",), Evidence.VAULT, "nothing, or the person marked; marked again"),
+        Act.PERSON_WITHDRAW: Rule(("rights",), Evidence.REGISTRY, "nothing, or the withdrawal in force"),
+        Act.REQUEST_CLOSE: Rule(
+            ("rights", "destroy", "link", "give_back"),
+            Evidence.CONTROL,
+            "a withdrawal in force whose unsealed drafts still stand; cancelled again",
+        ),
+        Act.REQUEST_FILE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the request"),
+        Act.INSTITUTION_ADD: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps passphrases that nothing names"),
+        Act.INSTITUTION_KIT: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps a part of a kit; made again elsewhere"),
+        Act.INSTITUTION_LETTER: Rule(
+            (COMMAND_LINE,),
+            Evidence.CONTROL,
+            "perhaps a letter that does not count as shown; delete it and ask again",
+        ),
+        Act.DEFINITION_APPLY: Rule(
+            ("rights", COMMAND_LINE), Evidence.REGISTRY, "nothing, or the definition with all its tables"
+        ),
+        Act.LOG_CHECKPOINT: Rule(("checkpoint",), Evidence.CHECKPOINT, "nothing, or the checkpoint; signed again"),
+    }
+)
+
+ATTEMPTS_BEFORE_REJECTION = 3
+"""A drop whose opening was killed this often is rejected instead of tried again (law 2)."""

@@ -1,0 +1,1 @@
+"""The nouns that one stage hands to the next. All are frozen; none does anything."""

@@ -1,0 +1,113 @@
+"""`enclave.toml`, read once into a frozen model. Unknown keys are refused; nothing is taken from the environment."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, StringConstraints, ValidationError, field_validator
+
+from enclave.errors import Halt, explain
+from enclave.model.drop import Closed, RegistryId
+
+explain(
+    "H_SETTINGS",
+    "A setting in enclave.toml is missing, unknown or wrong.",
+    "Mend the key that is named here; config/enclave.toml shows every key with its meaning.",
+)
+explain(
+    "H_SETTINGS_FILE",
+    "The settings file cannot be read.",
+    "Give --config FILE or ENCLAVE_CONFIG; `enclave init DIR` makes a working folder with its enclave.toml.",
+)
+
+ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+DATABASE_URL = re.compile(r"postgresql\+psycopg://[^\s]+")
+
+
+class Airlock(Closed):
+    """Where files cross the wall."""
+
+    kind: Literal["sftp", "folder"]
+    host: str = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = 22
+    user: str = ""
+    folder: str = "/"
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class Limits(Closed):
+    """What a sender may put at the airlock at most."""
+
+    drop_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    deferred_hours: Annotated[int, Field(ge=1)] = 24
+    drops_per_turn: Annotated[int, Field(ge=1)] = 20
+
+
+class Registry(Closed):
+    """One registry of this server. An empty database URL means SQLCipher in the working folder."""
+
+    database: str = ""
+    vault_database: str = ""
+    airlock: Airlock
+    limits: Limits = Limits()
+
+    @field_validator("database", "vault_database")
+    @classmethod
+    def _is_verified_postgresql(cls, url: str) -> str:
+        if not url:
+            return url
+        if not DATABASE_URL.fullmatch(url):
+            raise ValueError("must be postgresql+psycopg://…")
+        if "host=/" not in url and "sslmode=verify-full" not in url:
+            raise ValueError("must use a local Unix socket (?host=/…) or sslmode=verify-full")
+        return url
+
+
+class Settings(Closed):
+    """One server. `mode = "test"` admits synthetic national numbers only, `production` real ones only."""
+
+    server: ServerName
+    mode: Literal["test", "production"]
+    time_zone: str
+    project_lead: str
+    temporary_folder: str = "/dev/shm"  # noqa: S108  shared memory is the point: plaintext never touches a disk
+    registries: Annotated[dict[RegistryId, Registry], Field(min_length=1)]
+    schedule: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("is not a known time zone") from None
+        return name
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in this file; Halt names file and key of the first mistakes, never a value."""
+    try:
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise Halt("H_SETTINGS_FILE", place=path.name) from None
+    except tomllib.TOMLDecodeError as mistake:
+        raise Halt("H_SETTINGS", place=f"{path.name}: {_line_of(mistake)}") from None
+    try:
+        return Settings.model_validate(written, strict=True)
+    except ValidationError as mistakes:
+        raise Halt("H_SETTINGS", place=f"{path.name}: {_keys_of(mistakes)}") from None
+
+
+def _line_of(mistake: tomllib.TOMLDecodeError) -> str:
+    found = re.search(r"at line \d+, column \d+|at end of document", str(mistake))
+    return found.group() if found else "not TOML"
+
+
+def _keys_of(mistakes: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in mistake['loc'])} – {mistake['msg']}"
+        for mistake in mistakes.errors(include_url=False, include_input=False, include_context=False)
+    )

@@ -1,0 +1,69 @@
+"""enclave.toml: a bad setting stops the server before it starts, with file, key and remedy, and never a value."""
+
+from pathlib import Path
+
+import pytest
+
+from enclave.errors import Halt
+from enclave.founding import CONFIG
+from enclave.settings import read_settings
+
+SHIPPED = (CONFIG / "enclave.toml").read_text(encoding="utf-8")
+
+MISTAKES = [
+    ('server = "enclave-1"', 'server = "Not A Name"', "server"),
+    ('server = "enclave-1"', 'serverr = "enclave-1"', "serverr"),
+    ('mode = "test"', 'mode = "tset"', "mode"),
+    ('mode = "test"', "", "mode"),
+    ('time_zone = "Europe/Oslo"', 'time_zone = "Europe/Olso"', "time_zone"),
+    ("port = 22", 'port = "22"', "registries.kar.airlock.port"),
+    ("port = 22", "port = 70000", "registries.kar.airlock.port"),
+    ("attempts = 5", "attempts = 0", "registries.kar.airlock.attempts"),
+    ('kind = "sftp"', 'kind = "ftp"', "registries.kar.airlock.kind"),
+    ("drop_bytes = 268435456", "drop_bytes = 1", "registries.kar.limits.drop_bytes"),
+    ('database = ""', 'database = "postgresql+psycopg://u@db.example/kar"', "registries.kar.database"),
+    ('vault_database = ""', 'vault_database = "sqlite:///vault.db"', "registries.kar.vault_database"),
+    ("[registries.kar]", "[registries.KAR]", "registries"),
+    ("[schedule]", "[schedul]", "schedul"),
+]
+
+
+def test_the_shipped_settings_are_read(tmp_path: Path) -> None:
+    """config/enclave.toml, which shows every key, is itself a valid file."""
+    path = tmp_path / "enclave.toml"
+    path.write_text(SHIPPED, encoding="utf-8")
+
+    assert read_settings(path).registries["kar"].airlock.attempts == 5
+
+
+@pytest.mark.parametrize(("line", "mistaken", "key"), MISTAKES)
+def test_a_mistake_is_told_with_its_file_and_key(tmp_path: Path, line: str, mistaken: str, key: str) -> None:
+    """The Halt names enclave.toml and the key; the value that was written does not stand in it."""
+    path = tmp_path / "enclave.toml"
+    assert line in SHIPPED
+    path.write_text(SHIPPED.replace(line, mistaken, 1), encoding="utf-8")
+
+    with pytest.raises(Halt) as halt:
+        read_settings(path)
+
+    assert (halt.value.code, halt.value.exit_code) == ("H_SETTINGS", 4)
+    assert "enclave.toml" in str(halt.value)
+    assert key in str(halt.value)
+    assert "db.example" not in str(halt.value)
+
+
+def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    """A syntax error names its line and repeats nothing of the file."""
+    path = tmp_path / "enclave.toml"
+    path.write_text('server = "x"\nsecret = 0181551234\n', encoding="utf-8")
+
+    with pytest.raises(Halt, match="line 2") as halt:
+        read_settings(path)
+
+    assert "0181551234" not in str(halt.value)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    """Without a file there is nothing to run."""
+    with pytest.raises(Halt, match="H_SETTINGS_FILE"):
+        read_settings(tmp_path / "enclave.toml")
