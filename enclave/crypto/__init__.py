@@ -1,0 +1,1 @@
+"""Envelopes, signatures and keys: how bytes are sealed, opened and vouched for."""

@@ -1,0 +1,165 @@
+"""AES-256 ZIP envelopes, made by any WinZip-compatible program and opened only through the strict directory reader.
+
+An entry is authenticated to its last byte before one byte of it is decompressed, and no file is handed out before
+all are. What AES-ZIP leaves open (names, appended entries, whole-archive integrity) the signed manifest closes.
+"""
+
+import hashlib
+import hmac
+import io
+import sys
+import zipfile
+import zlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyzipper
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from pyzipper.zipfile_aes import AESZipInfo
+
+from enclave.crypto.names import is_plain_name, is_plain_path
+from enclave.crypto.secret import Secret
+from enclave.crypto.zip_directory import STORED, Entry, Limits, read_directory
+from enclave.errors import Halt, Rejected, explain
+from enclave.model.drop import PlainFile
+
+explain(
+    "E_PASSPHRASE",
+    "The container is sealed with another passphrase.",
+    "Use the passphrase of the letter for this period and direction, and send a new drop.",
+    nb=(
+        "Filbeholderen er forseglet med en annen passfrase.",
+        "Bruk passfrasen i brevet for denne perioden og retningen, og send en ny innsending.",
+    ),
+)
+explain(
+    "E_TAG",
+    "The encrypted content was altered after it was sealed.",
+    "Send the file again as it was sealed, in a new drop.",
+    nb=(
+        "Det krypterte innholdet er endret etter at det ble forseglet.",
+        "Send filen på nytt slik den ble forseglet, i en ny innsending.",
+    ),
+)
+explain("H_NO_PASSPHRASE", "A container was to be sealed without a passphrase.", "Set the recipient's passphrase.")
+
+__all__ = ["Limits", "open_archive", "open_plain", "pack_plain", "seal_archive"]
+
+SALT, VERIFICATION, TAG = 16, 2, 10
+KEY = 32
+ROUNDS = 1000
+"""Fixed by the format; the passphrase's own entropy carries the strength."""
+CHUNK_BLOCKS = 1 << 16
+NESTED_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+NEUTRAL_TIME = (1980, 1, 1, 0, 0, 0)
+REGULAR_FILE = 0o100600 << 16
+
+
+@dataclass(frozen=True, repr=False)
+class _Authenticated:
+    """An entry whose ciphertext carried the right tag, with the key that opens it."""
+
+    entry: Entry
+    key: Secret
+    ciphertext: bytes
+
+
+def open_archive(content: bytes, passphrase: Secret, limits: Limits) -> tuple[PlainFile, ...]:
+    """The files of an AES-256 ZIP in the directory's order; Rejected unless every rule holds for every entry."""
+    entries = read_directory(content, limits, encrypted=True)
+    authenticated = [_authenticate(content, entry, passphrase) for entry in entries]
+    return tuple(_file(part.entry, _decrypt(part.ciphertext, part.key), limits) for part in authenticated)
+
+
+def open_plain(content: bytes, limits: Limits) -> tuple[PlainFile, ...]:
+    """The files of a ZIP without encryption, for use inside an envelope that has been authenticated already."""
+    entries = read_directory(content, limits, encrypted=False)
+    return tuple(_file(entry, content[entry.start : entry.end], limits) for entry in entries)
+
+
+def seal_archive(files: Sequence[PlainFile], passphrase: Secret) -> bytes:
+    """An AES-256 ZIP of stored members with neutral times, which 7-Zip opens; sizes and names show from outside."""
+    if not passphrase.reveal():
+        raise Halt("H_NO_PASSPHRASE")
+    target = io.BytesIO()
+    with pyzipper.AESZipFile(target, "w", compression=pyzipper.ZIP_STORED, encryption=pyzipper.WZ_AES) as archive:
+        archive.setpassword(passphrase.reveal())
+        archive.setencryption(pyzipper.WZ_AES, nbits=256, force_wz_aes_version=2)
+        for file in files:
+            if not is_plain_name(file.name):
+                raise ValueError("a member name outside the grammar")
+            member = AESZipInfo(file.name, NEUTRAL_TIME)
+            member.create_system = 3
+            member.external_attr = REGULAR_FILE
+            archive.writestr(member, file.content)
+    return target.getvalue()
+
+
+def pack_plain(files: Sequence[PlainFile]) -> bytes:
+    """A stored ZIP without encryption, the same bytes for the same files; only for inside another envelope."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", compression=zipfile.ZIP_STORED) as archive:
+        for file in files:
+            if not is_plain_path(file.name):
+                raise ValueError("a member name outside the grammar")
+            member = zipfile.ZipInfo(file.name, NEUTRAL_TIME)
+            member.create_system = 3
+            member.external_attr = REGULAR_FILE
+            archive.writestr(member, file.content)
+    return target.getvalue()
+
+
+def _authenticate(content: bytes, entry: Entry, passphrase: Secret) -> _Authenticated:
+    salt_end = entry.start + SALT
+    ciphertext = content[salt_end + VERIFICATION : entry.end - TAG]
+    derived = hashlib.pbkdf2_hmac(
+        "sha1", passphrase.reveal(), content[entry.start : salt_end], ROUNDS, 2 * KEY + VERIFICATION
+    )
+    if not hmac.compare_digest(derived[2 * KEY :], content[salt_end : salt_end + VERIFICATION]):
+        raise Rejected("E_PASSPHRASE")
+    tag = hmac.digest(derived[KEY : 2 * KEY], ciphertext, "sha1")[:TAG]
+    if not hmac.compare_digest(tag, content[entry.end - TAG : entry.end]):
+        raise Rejected("E_TAG")
+    return _Authenticated(entry, Secret(derived[:KEY]), ciphertext)
+
+
+def _decrypt(ciphertext: bytes, key: Secret) -> bytes:
+    """AES-CTR with WinZip's little-endian counter from 1, which no library mode offers: ECB over the counters, XOR."""
+    encryptor = Cipher(algorithms.AES(key.reveal()), modes.ECB()).encryptor()  # noqa: S305  # builds CTR, see above
+    plain = []
+    for first in range(0, len(ciphertext), CHUNK_BLOCKS * 16):
+        chunk = ciphertext[first : first + CHUNK_BLOCKS * 16]
+        blocks = -(-len(chunk) // 16)
+        counters = array("Q", bytes(16 * blocks))
+        counters[0::2] = array("Q", range(first // 16 + 1, first // 16 + 1 + blocks))
+        if sys.byteorder == "big":
+            counters.byteswap()
+        stream = encryptor.update(counters.tobytes())[: len(chunk)]
+        mixed = int.from_bytes(chunk, "little") ^ int.from_bytes(stream, "little")
+        plain.append(mixed.to_bytes(len(chunk), "little"))
+    return b"".join(plain)
+
+
+def _file(entry: Entry, data: bytes, limits: Limits) -> PlainFile:
+    """The member's content, which must be exactly as long as declared and end where its data ends."""
+    content = data if entry.method == STORED else _inflate(data, entry.size)
+    if len(content) != entry.size or (entry.crc is not None and zlib.crc32(content) != entry.crc):
+        raise Rejected("E_CONTAINER")
+    may_be_zip = entry.name in limits.nested or entry.name.lower().endswith(".xlsx")
+    if content.startswith(NESTED_SIGNATURES) and not may_be_zip:
+        raise Rejected("E_NESTED")
+    return PlainFile(entry.name, content)
+
+
+def _inflate(data: bytes, size: int) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = inflater.decompress(data, size + 1)
+    except zlib.error:
+        raise Rejected("E_CONTAINER") from None
+    if len(content) > size:
+        raise Rejected("E_BOMB")
+    if not inflater.eof or inflater.unused_data:
+        raise Rejected("E_CONTAINER")
+    return content

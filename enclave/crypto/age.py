@@ -1,0 +1,72 @@
+"""age envelopes to X25519 recipients: cut, reordered or altered ciphertext never opens; the sender is not named."""
+
+from collections.abc import Sequence
+
+import pyrage
+
+from enclave.crypto.secret import Secret
+from enclave.errors import Halt, Rejected, explain
+
+explain(
+    "E_AGE",
+    "The age envelope cannot be opened: it is sealed to another key, or was cut or altered.",
+    "Seal the files again to the public key that you were given, and send a new drop.",
+    nb=(
+        "age-konvolutten kan ikke åpnes: den er forseglet til en annen nøkkel, eller er avkortet eller endret.",
+        "Forsegl filene på nytt med den offentlige nøkkelen dere har fått, og send en ny innsending.",
+    ),
+)
+explain(
+    "H_AGE_KEY",
+    "A key that should be an age key is not one.",
+    "Compare the key with the one that was made; nothing is sealed to a key that cannot be read.",
+)
+
+HEADER = b"age-encryption.org/v1\n"
+
+
+def new_identity() -> tuple[Secret, str]:
+    """A fresh key pair: the identity (text `AGE-SECRET-KEY-1…`) and the recipient (`age1…`) that others seal to."""
+    identity = pyrage.x25519.Identity.generate()
+    return Secret(str(identity).encode()), str(identity.to_public())
+
+
+def recipient_of(identity: Secret) -> str:
+    """The public half (`age1…`) of an identity; Halt H_AGE_KEY if it is not one."""
+    return str(_identity(identity).to_public())
+
+
+def is_recipient(text: str) -> bool:
+    """Whether a text is the public half (`age1…`) of a key."""
+    try:
+        pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        return False
+    return True
+
+
+def seal(content: bytes, recipients: Sequence[str]) -> bytes:
+    """Ciphertext that each of `recipients` (`age1…`, at least one) can open; Halt H_AGE_KEY for a bad or no one."""
+    if not recipients:
+        raise Halt("H_AGE_KEY")
+    try:
+        keys = [pyrage.x25519.Recipient.from_str(recipient) for recipient in recipients]
+    except pyrage.RecipientError:
+        raise Halt("H_AGE_KEY") from None
+    return bytes(pyrage.encrypt(content, keys))
+
+
+def open(content: bytes, identity: Secret) -> bytes:  # noqa: A001  # read as `age.open`, never imported by itself
+    """The plaintext, after every chunk and the end have been authenticated; Rejected E_AGE otherwise."""
+    key = _identity(identity)
+    try:
+        return bytes(pyrage.decrypt(content, [key]))
+    except pyrage.DecryptError:
+        raise Rejected("E_AGE") from None
+
+
+def _identity(identity: Secret) -> pyrage.x25519.Identity:
+    try:
+        return pyrage.x25519.Identity.from_str(identity.reveal().decode("ascii").strip())
+    except (pyrage.IdentityError, UnicodeDecodeError):
+        raise Halt("H_AGE_KEY") from None

@@ -1,0 +1,99 @@
+"""The keystore: one wrapped key for each drop and loan. Destroying a key here is the deletion of all it sealed.
+
+It is the one folder that is in no backup, since a copy of a key would undo its destruction.
+"""
+
+import re
+from pathlib import Path
+
+from enclave import durable
+from enclave.crypto import age
+from enclave.crypto.secret import Secret
+from enclave.errors import Halt, Refused, explain
+
+explain(
+    "R_KEY_DESTROYED",
+    "The key of this drop or loan is not in the keystore: it was destroyed, and what it sealed is gone.",
+    "Nothing can open it again; ask for the data anew if they are still needed.",
+)
+explain(
+    "H_KEYSTORE_TAKEN",
+    "The keystore already holds another key under this name.",
+    "Nothing was overwritten; look in the audit log for the act that put the first one there.",
+)
+explain(
+    "H_KEYSTORE_NAME",
+    "A name in the keystore is outside its grammar, or what was to be kept there is not a wrapped key.",
+    "This is a mistake in the program; nothing was written. Report it.",
+)
+
+SUFFIX = ".age"
+LARGEST = 16384
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+
+
+def wrap_identity(identity: Secret, to: str) -> bytes:
+    """An age identity sealed to another recipient (`age1…`)."""
+    return age.seal(identity.reveal(), [to])
+
+
+def unwrap_identity(wrapped: bytes, identity: Secret) -> Secret:
+    """The age identity that was wrapped to this one; Rejected E_AGE if it was wrapped to another, cut or altered."""
+    unwrapped = Secret(age.open(wrapped, identity))
+    age.recipient_of(unwrapped)
+    return unwrapped
+
+
+class Keystore:
+    """Wrapped keys in one existing folder, by the drop's UUID or the loan's id."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, name: str, wrapped: bytes) -> None:
+        """Keep a wrapped key durably; the same again is no act, another under a taken name is Halt H_KEYSTORE_TAKEN."""
+        path = self._path(name)
+        if not wrapped.startswith(age.HEADER) or len(wrapped) > LARGEST:
+            raise Halt("H_KEYSTORE_NAME")
+        if self.has(name):
+            if durable.read(path, limit=LARGEST) != wrapped:
+                raise Halt("H_KEYSTORE_TAKEN", place=path.name)
+            return
+        # Renamed into place, not linked: at no moment has a key two names, of which destruction could miss one.
+        durable.write(path, wrapped)
+
+    def get(self, name: str) -> bytes:
+        """The wrapped key; Refused R_KEY_DESTROYED if it is not there, or its destruction was begun."""
+        path = self._path(name)
+        try:
+            wrapped = durable.read(path, limit=LARGEST)
+        except FileNotFoundError:
+            raise Refused("R_KEY_DESTROYED", place=path.name) from None
+        if not wrapped.startswith(age.HEADER):
+            # Overwritten, but killed before its name went.
+            raise Refused("R_KEY_DESTROYED", place=path.name)
+        return wrapped
+
+    def has(self, name: str) -> bool:
+        """Whether a file of this name is there, whole or overwritten."""
+        return self._path(name).is_file()
+
+    def destroy(self, name: str) -> bool:
+        """Overwrite and remove a key durably; answer whether there was one. Killed anywhere, a second call ends it."""
+        return durable.shred(self._path(name))
+
+    def names(self) -> tuple[str, ...]:
+        """Every name in the keystore, sorted; what a killed writer left is not among them."""
+        return tuple(sorted(path.name.removesuffix(SUFFIX) for path in self._folder.iterdir() if _is_ours(path.name)))
+
+    def __repr__(self) -> str:
+        return "Keystore()"
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise Halt("H_KEYSTORE_NAME")
+        return self._folder / f"{name}{SUFFIX}"
+
+
+def _is_ours(file_name: str) -> bool:
+    return file_name.endswith(SUFFIX) and _NAME.fullmatch(file_name.removesuffix(SUFFIX)) is not None
