@@ -1,0 +1,321 @@
+"""The audit log as a file: one line for each act, appended under a lock and durable before `record` returns.
+
+A folder holds `log.jsonl`, `checkpoints/SIZE`, `torn/` (bytes that a crash left after the last newline), `vkey` (the
+key that auditors verify checkpoints with) and `lock`. Several processes may append: each takes the lock, reads what
+others wrote since, and goes on from there. Damage is never repaired: it halts.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from enclave import durable
+from enclave.audit import checkpoint
+from enclave.audit.chain import CREATED, TORN_TAIL, Chain, key_digest
+from enclave.audit.record import FIRST_PREV, Entry, Phase, Position, StoredEntry, canonical
+from enclave.crypto.secret import Secret
+from enclave.errors import Halt, explain
+
+explain(
+    "H_LOG_MISSING",
+    "The folder holds no audit log, or not one of this server.",
+    "Check the folder in enclave.toml; a new log is made only by `enclave init`.",
+    nb=("Mappen har ingen revisjonslogg.", "Kontroller mappen i enclave.toml; ny logg lages bare av `enclave init`."),
+)
+explain(
+    "H_LOG_SHORTER",
+    "The audit log is shorter than a checkpoint or a database says: lines at its end are gone.",
+    "Bring the whole log back from where it went; do not go on without it. See the auditor's guide.",
+    nb=(
+        "Revisjonsloggen er kortere enn et sjekkpunkt eller en database sier.",
+        "Finn hele loggen igjen; gå ikke videre uten. Se veiledningen for revisor.",
+    ),
+)
+explain(
+    "H_LOG_FORKED",
+    "The audit log is not the one that its newest checkpoint was signed over.",
+    "Keep the folder as it is and run `audit/verify.py` on a copy; someone rewrote the log or mixed two logs.",
+    nb=(
+        "Revisjonsloggen er ikke den som det nyeste sjekkpunktet ble signert over.",
+        "La mappen være som den er, og kjør `verify.py` på en kopi.",
+    ),
+)
+explain(
+    "H_LOG_CHANGED",
+    "The audit log was replaced or cut while a job was using it.",
+    "Find out what touched the folder; start again only after `audit verify` is clean.",
+    nb=("Revisjonsloggen ble byttet ut mens den var i bruk.", "Finn årsaken; kjør `audit verify` før ny start."),
+)
+explain(
+    "H_LOG_WRITE",
+    "The audit log cannot be written, so nothing may happen.",
+    "Check disk space, the disk itself and the folder's rights; then start again.",
+    nb=("Revisjonsloggen kan ikke skrives, så ingenting kan skje.", "Kontroller disk og rettigheter; start så igjen."),
+)
+explain(
+    "H_LOG_POISONED",
+    "An earlier write to the audit log failed in this process; what is on disk is not known.",
+    "Stop the process and start it again; the log is then read anew from disk.",
+    nb=("En tidligere skriving til revisjonsloggen feilet.", "Stopp prosessen og start den på nytt."),
+)
+explain(
+    "H_CLOCK",
+    "The clock has gone back by more than five minutes since the last line of the audit log.",
+    "Set the clock right. If the last line was written with a wrong clock, `enclave recover` accepts the new time.",
+    nb=(
+        "Klokken har gått mer enn fem minutter tilbake siden siste linje i revisjonsloggen.",
+        "Still klokken. Var det siste linje som var feil, godtar `enclave recover` den nye tiden.",
+    ),
+)
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+CLOCK_ACCEPTED = "log.clock_accepted"
+LOG, LOCK, VKEY, CHECKPOINTS, TORN = "log.jsonl", "lock", "vkey", "checkpoints", "torn"
+
+Clock = Callable[[], datetime]
+
+
+def create(folder: Path, server: str, public_key: bytes, clock: Clock) -> "FileLog":
+    """Begin the log of a server; `public_key` is the 32-byte half of the key that will sign its checkpoints.
+
+    A crash leaves a folder without `log.jsonl`, in which `create` begins anew; a log that exists is never replaced.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", server):
+        raise Halt("H_LOG_MISSING", place="server")
+    for needed in (folder, folder / CHECKPOINTS, folder / TORN):
+        durable.make_folder(needed)
+    if (folder / LOG).exists():
+        raise Halt("H_EXISTS", place=LOG)
+    entry = Entry(
+        act=CREATED,
+        phase=Phase.NOTE,
+        actor="server",
+        object_kind="server",
+        object_id=server,
+        digests={"vkey": key_digest(public_key)},
+    )
+    first = _stored(entry, str(uuid4()), 0, FIRST_PREV, clock())
+    vkey = checkpoint.vkey_of(f"enclave/{server}/{first.log}", public_key)
+    durable.write(folder / VKEY, vkey.encode() + b"\n")
+    durable.write_new(folder / LOG, canonical(first))
+    return open_log(folder, clock)
+
+
+def open_log(folder: Path, clock: Clock) -> "FileLog":
+    """A log whose every line, key and newest checkpoint was verified; anything else halts, and nothing is repaired.
+
+    Only a torn last line, which a crash leaves, is moved to `torn/` and noted.
+    """
+    return FileLog(folder, clock)
+
+
+class FileLog:
+    """The in-process adapter of the `Audit` port; made by `create` and `open_log`."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._chain = Chain()
+        self._inode = 0
+        self._poisoned = False
+        for needed in (LOG, VKEY):
+            if not (folder / needed).exists():
+                raise Halt("H_LOG_MISSING", place=needed)
+        with self._locked():
+            for swept in (folder, folder / CHECKPOINTS, folder / TORN):
+                durable.sweep(swept)
+            note = self._newest_note()
+            self._read_on(checkpoint.verify(note, self._vkey_text()) if note else None)
+            self._check_vkey()
+            self._note_torn_tails()
+
+    @property
+    def log_id(self) -> str:
+        """The log's own random id."""
+        return self._first.log
+
+    @property
+    def origin(self) -> str:
+        """The name under which checkpoints of this log are signed."""
+        return f"enclave/{self._first.object_id}/{self._first.log}"
+
+    @property
+    def vkey(self) -> str:
+        """The text of the key that checkpoints verify with; its digest is in the log's first line."""
+        self._check_vkey()
+        return self._vkey_text()
+
+    def record(self, entry: Entry) -> Position:
+        """Append an entry; durable once this returns. Raises Halt, and nothing may happen, if it cannot be written."""
+        with self._locked():
+            self._read_on()
+            if not self._chain.may_follow(entry):
+                raise Halt("H_LOG_ORDER", place=entry.act)
+            return self._append(entry)
+
+    def entries(self) -> Iterator[StoredEntry]:
+        """Every line, oldest first, as it stands now."""
+        for line in self.lines():
+            yield StoredEntry.model_validate_json(line)
+
+    def lines(self) -> Iterator[bytes]:
+        """The bytes of every line, newline included, oldest first."""
+        with self._locked():
+            self._read_on()
+        end = self._chain.offset
+        with (self._folder / LOG).open("rb") as file:
+            while file.tell() < end:
+                yield file.readline()
+
+    def unresolved(self, job: str, registry: str) -> list[StoredEntry]:
+        """Intents of this job and registry without an outcome, oldest first; evidence decides what became of them."""
+        with self._locked():
+            self._read_on()
+        return [found for found in self._chain.open_intents.values() if (found.job, found.registry) == (job, registry)]
+
+    def head(self) -> tuple[int, bytes]:
+        """How many lines there are, and the root over them."""
+        with self._locked():
+            self._read_on()
+        return self._chain.size, self._chain.frontier.root()
+
+    def require(self, position: Position) -> None:
+        """Halt unless the log reaches a position that a database refers to (a log restored from an old backup)."""
+        if position.log_id == self.log_id and position.audit_seq >= self.head()[0]:
+            raise Halt("H_LOG_SHORTER", place=f"seq {position.audit_seq}")
+
+    def sign_checkpoint(self, seed: Secret) -> bytes:
+        """Sign the head and keep the note under its size; signing an unchanged head again gives the same bytes."""
+        with self._locked():
+            self._read_on()
+            size, root = self._chain.size, self._chain.frontier.root()
+            note = checkpoint.sign(self.origin, size, root, seed)
+            checkpoint.verify(note, self.vkey)  # a seed that is not this log's key signs nothing
+            path = self._folder / CHECKPOINTS / f"{size:012d}"
+            if not path.exists():
+                durable.write_new(path, note)
+            return note
+
+    def checkpoints(self) -> list[tuple[int, bytes]]:
+        """Every size that was signed with its note, smallest first."""
+        with self._locked():
+            paths = sorted((self._folder / CHECKPOINTS).glob("[0-9]*"))
+            return [(int(path.name), durable.read(path)) for path in paths]
+
+    def newest_checkpoint(self) -> bytes | None:
+        """The newest signed note over this log, or None before the first."""
+        with self._locked():
+            return self._newest_note()
+
+    def _append(self, entry: Entry) -> Position:
+        now = self._clock()
+        last = self._chain.last
+        if last and entry.act != CLOCK_ACCEPTED and now < datetime.fromisoformat(last.ts) - CLOCK_TOLERANCE:
+            raise Halt("H_CLOCK")
+        stored = _stored(entry, self.log_id, self._chain.size, self._chain.prev, now)
+        line = canonical(stored)
+        try:
+            durable.append(self._folder / LOG, line)
+        except OSError:
+            # After a failed fdatasync the kernel calls the page clean; only a new process reads what is there.
+            self._poisoned = True
+            raise Halt("H_LOG_WRITE") from None
+        self._chain.accept(stored, line)
+        return stored.position
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._poisoned:
+            raise Halt("H_LOG_POISONED")
+        try:
+            with durable.lock(self._folder / LOCK, wait=True):
+                yield
+        except OSError:
+            raise Halt("H_LOG_WRITE") from None
+
+    def _read_on(self, signed: checkpoint.Checkpoint | None = None) -> None:
+        """Take the lines that others appended; check `signed` when its size is reached; the lock is held."""
+        path = self._folder / LOG
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+                raise Halt("H_NOT_A_FILE", place=LOG)
+            if facts.st_ino != (self._inode or facts.st_ino) or facts.st_size < self._chain.offset:
+                raise Halt("H_LOG_CHANGED")
+            self._inode = facts.st_ino
+            file.seek(self._chain.offset)
+            tail = b""
+            for line in file:
+                if not line.endswith(b"\n"):
+                    tail = line
+                    break
+                self._chain.take(line)
+                if signed and self._chain.size == signed.size and self._chain.frontier.root() != signed.root:
+                    raise Halt("H_LOG_FORKED", place=f"size {signed.size}")
+        if signed and (self._chain.size < signed.size or signed.origin != self.origin):
+            raise Halt("H_LOG_SHORTER", place=f"size {signed.size}")
+        if self._chain.first is None:
+            raise Halt("H_LOG_MISSING")
+        if tail:
+            self._move_torn_tail(tail)
+
+    def _move_torn_tail(self, tail: bytes) -> None:
+        digest = hashlib.sha256(tail).hexdigest()
+        durable.write(self._folder / TORN / f"{self._chain.size:012d}-{digest}", tail)
+        # A crash here leaves the tail in both places: the next start writes the same file again.
+        durable.shorten(self._folder / LOG, self._chain.offset)
+        # A crash here leaves a kept tail without a note: the next start writes the note.
+        self._note_torn_tails()
+
+    def _note_torn_tails(self) -> None:
+        for path in sorted((self._folder / TORN).glob("[0-9]*")):
+            at, _, digest = path.name.partition("-")
+            if (int(at), digest) in self._chain.noted_tails:
+                continue
+            self._append(
+                Entry(
+                    act=TORN_TAIL,
+                    phase=Phase.NOTE,
+                    actor="server",
+                    object_kind="log",
+                    counts={"at": int(at), "bytes": path.stat().st_size},
+                    digests={"tail": digest},
+                )
+            )
+
+    def _newest_note(self) -> bytes | None:
+        names = sorted((self._folder / CHECKPOINTS).glob("[0-9]*"))
+        return durable.read(names[-1]) if names else None
+
+    def _check_vkey(self) -> None:
+        if key_digest(checkpoint.public_key_in(self._vkey_text())) != self._first.digests.get("vkey"):
+            raise Halt("H_CHECKPOINT", place=VKEY)
+
+    def _vkey_text(self) -> str:
+        return durable.read(self._folder / VKEY).decode("ascii", "replace").strip()
+
+    @property
+    def _first(self) -> StoredEntry:
+        if self._chain.first is None:
+            raise Halt("H_LOG_MISSING")
+        return self._chain.first
+
+
+def _stored(entry: Entry, log_id: str, seq: int, prev: str, now: datetime) -> StoredEntry:
+    return StoredEntry(
+        **entry.model_dump(),
+        v=1,
+        log=log_id,
+        seq=seq,
+        prev=prev,
+        ts=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        boot=Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(),
+        mono=time.monotonic_ns(),
+    )
