@@ -1,0 +1,171 @@
+"""The tables of the control database. Changed only by a migration in `migrations/` (Alembic owns this schema)."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from enclave.flow import DropState, LoanState, ReleaseState, RequestState
+
+metadata = MetaData()
+
+
+def _one_of(column: str, values: type[DropState | LoanState | ReleaseState | RequestState]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_known")
+
+
+act = Table(
+    "act",
+    metadata,
+    Column("log_id", Text, primary_key=True),
+    Column("audit_seq", BigInteger, primary_key=True),
+    comment="the intents whose commit this database holds: the evidence of law 1",
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("job", Text, nullable=False),
+    Column("registry", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text),
+    Column("outcome", Text),
+    Column("reason", Text, nullable=False, server_default=""),
+)
+
+definition = Table(
+    "definition",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("applied_at", Text, nullable=False),
+    Column("current", Boolean, nullable=False),
+)
+
+institution = Table(
+    "institution",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("institution_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("signing_key", Text, nullable=False),
+    Column("inbound_key_id", Text, nullable=False),
+    Column("added_at", Text, nullable=False),
+    Column("age_key", Text, nullable=False, server_default=""),
+    CheckConstraint("role IN ('sender', 'lender', 'auditor')", name="role_is_known"),
+)
+
+drop = Table(
+    "drop_",
+    metadata,
+    Column("drop_uuid", Text, primary_key=True),
+    Column("registry", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("loan_id", Text),
+    Column("content_digest", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("stored_sha256", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("airlock_copy", Boolean, nullable=False),
+    Column("stated_drop_id", Text),
+    Column("stated_seq", BigInteger),
+    Column("stated_at", Text),
+    Column("collected_at", Text, nullable=False),
+    Column("settled_at", Text),
+    _one_of("state", DropState),
+)
+
+sighting = Table(
+    "sighting",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("institution_id", Text, primary_key=True),
+    Column("name_digest", Text, primary_key=True),
+    Column("first_seen", Text, nullable=False),
+    comment="what lay incomplete at the airlock; a keyed digest of its name, for a sender's names may hold anything",
+)
+
+loan = Table(
+    "loan",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("loan_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("lender", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("case_number", Text, nullable=False),
+    Column("variables", JSON, nullable=False),
+    Column("due", Date, nullable=False),
+    Column("public_key", Text, nullable=False, server_default=""),
+    Column("report", JSON),
+    Column("destroyed_at", Text),
+    Column("overdue_days", Integer),
+    _one_of("state", LoanState),
+)
+
+release = Table(
+    "release_",
+    metadata,
+    Column("release_id", Text, primary_key=True),
+    Column("registry", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("draft_sha256", Text, nullable=False),
+    Column("registry_state", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("package", Text, nullable=False),
+    Column("sealed", JSON),
+    Column("checkpoint_size", BigInteger),
+    Column("proposed_at", Text, nullable=False),
+    Column("decided_at", Text),
+    Column("decided_by", Text),
+    Column("sealed_at", Text),
+    Column("delivered_at", Text),
+    Column("signature", Text, nullable=False, server_default=""),
+    _one_of("state", ReleaseState),
+    UniqueConstraint("package"),
+    comment="the ledger: one decision that something may leave",
+)
+
+release_table = Table(
+    "release_table",
+    metadata,
+    Column("release_id", Text, primary_key=True),
+    Column("table_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    comment="which result tables a release holds, for the check against every earlier release",
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("registry", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("sealed_sha256", Text, nullable=False, server_default=""),
+    Column("filed_at", Text, nullable=False),
+    Column("filed_by", Text, nullable=False),
+    Column("signature", Text, nullable=False, server_default=""),
+    Column("closed_at", Text),
+    Column("reason", Text, nullable=False, server_default=""),
+    _one_of("state", RequestState),
+)
