@@ -1,0 +1,129 @@
+"""A sealed drop, verified and opened: each step that fails stops the drop with a code of its own."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import ValidationError
+
+from enclave.crypto import aes_zip, sshsig
+from enclave.crypto.secret import Secret
+from enclave.errors import Rejected, explain
+from enclave.intake.agreement import check_inner, check_outer, check_payload
+from enclave.model.drop import Closed, InnerManifest, Manifest, OpenedDrop, PlainFile, SealedDrop
+
+explain(
+    "E_MANIFEST",
+    "The manifest outside the envelope is not what the schema requires.",
+    "Make it again as JSON in UTF-8 without BOM, with exactly the keys that the guide lists.",
+    nb=(
+        "Manifestet utenpå konvolutten er ikke slik skjemaet for det krever.",
+        "Lag det på nytt som JSON i UTF-8 uten BOM, med nøyaktig de nøklene som står i veiledningen.",
+    ),
+)
+explain(
+    "E_INNER_MANIFEST",
+    "The manifest inside the envelope is missing or not what the schema requires.",
+    "Put manifest.json beside the files, with exactly the keys that the guide lists, and seal again.",
+    nb=(
+        "Manifestet inne i konvolutten mangler eller er ikke slik skjemaet for det krever.",
+        "Legg manifest.json sammen med filene, med nøyaktig de nøklene som står i veiledningen, og forsegl på nytt.",
+    ),
+)
+explain(
+    "E_UNSIGNED",
+    "The drop has no signature.",
+    "Sign manifest.json with your registered key and send a new drop with manifest.json.sig.",
+    nb=(
+        "Innsendingen er ikke signert.",
+        "Signer manifest.json med den registrerte nøkkelen deres, og send en ny innsending med manifest.json.sig.",
+    ),
+)
+
+MANIFEST_LIMIT = 64 * 1024  # bytes, both manifests
+INNER_MANIFEST_NAME = "manifest.json"
+LARGEST_SEQ = 2**53 - 1  # what every JSON program can count to
+ISO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})")
+
+Schema = TypeVar("Schema", bound=Closed)
+
+
+def verify_and_open(
+    sealed: SealedDrop,
+    *,
+    registry: str,
+    signers: Sequence[sshsig.AllowedSigner],
+    passphrases: Mapping[str, Secret],
+    at: datetime,
+    limits: aes_zip.Limits,
+) -> OpenedDrop:
+    """The files of a drop whose manifest, signature, owner, digest, envelope and inner manifest all agree.
+
+    `signers` are those registered at `registry`, `passphrases` this sender's inbound ones by key id, `at` the run's
+    time. Rejected: E_MANIFEST, E_UNSIGNED, E_SIG, E_NAMESPACE, E_SENDER, E_SIGNER_EXPIRED, E_REGISTRY, E_OWNER,
+    E_DIGEST, E_FORMAT, E_KID, the codes of `crypto/aes_zip.py`, E_INNER_MANIFEST, E_BINDING, E_FILES, E_FILE_DIGEST.
+    """
+    manifest = read_manifest(sealed.manifest)
+    if not sealed.signature.strip():
+        raise Rejected("E_UNSIGNED")
+    # The principal is the owner of the folder, not what the manifest says: another's valid key does not help.
+    sshsig.verify(sealed.manifest, sealed.signature, signers, sealed.sender, f"drop@{registry}", at)
+    check_outer(manifest, registry=registry, sender=sealed.sender)
+    check_payload(manifest, sealed.payload)
+    members = _open_envelope(manifest, sealed.payload, passphrases, limits)
+    inner, files = _take_inner_manifest(members)
+    check_inner(manifest, inner, files)
+    return OpenedDrop(sealed.drop_uuid, manifest, files)
+
+
+def read_manifest(content: bytes) -> Manifest:
+    """The outer manifest, schema-checked but not yet verified; Rejected E_MANIFEST."""
+    manifest, raw = _parse(Manifest, content, "E_MANIFEST")
+    # A time without a zone, or one that is a number in disguise, cannot be ordered with others.
+    if not ISO_TIME.fullmatch(raw["created_at"]) or (manifest.seq or 0) > LARGEST_SEQ:
+        raise Rejected("E_MANIFEST")
+    return manifest
+
+
+def _open_envelope(
+    manifest: Manifest, payload: bytes, passphrases: Mapping[str, Secret], limits: aes_zip.Limits
+) -> tuple[PlainFile, ...]:
+    if manifest.format != "aes-zip":
+        raise Rejected("E_FORMAT")
+    passphrase = passphrases.get(manifest.recipient_kid)
+    if passphrase is None:
+        raise Rejected("E_KID")
+    return aes_zip.open_archive(payload, passphrase, limits)
+
+
+def _take_inner_manifest(members: Sequence[PlainFile]) -> tuple[InnerManifest, tuple[PlainFile, ...]]:
+    found = [member for member in members if member.name == INNER_MANIFEST_NAME]
+    if len(found) != 1:
+        raise Rejected("E_INNER_MANIFEST")
+    inner, _ = _parse(InnerManifest, found[0].content, "E_INNER_MANIFEST")
+    return inner, tuple(member for member in members if member.name != INNER_MANIFEST_NAME)
+
+
+def _parse(schema: type[Schema], content: bytes, code: str) -> tuple[Schema, dict[str, Any]]:
+    """Strict JSON: UTF-8, no key twice, no NaN, nothing but the schema's keys and types."""
+    if len(content) > MANIFEST_LIMIT:
+        raise Rejected(code)
+    try:
+        raw = json.loads(content.decode(), object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+        return schema.model_validate_json(content, strict=True), raw
+    except (ValueError, RecursionError, ValidationError):
+        # The causes' texts hold what the sender wrote.
+        raise Rejected(code) from None
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise ValueError("a key stands twice")
+    return keys
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError("not JSON")
