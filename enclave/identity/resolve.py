@@ -1,0 +1,24 @@
+"""Finds people for the jobs that may look up numbers from elsewhere: a lender's file, a person's own request."""
+
+from datetime import date
+
+import polars as pl
+
+from enclave.identity.rules import Mode, classify
+from enclave.identity.vault import VaultReader
+
+
+class Resolver:
+    """Judges numbers as `identity` does and finds who is known; writes nothing."""
+
+    def __init__(self, vault: VaultReader, mode: Mode, today: date) -> None:
+        self._vault = vault
+        self._mode = mode
+        self._today = today
+
+    def resolve(self, ids: pl.Series) -> pl.DataFrame:
+        """`id`, `valid`, `pseudonym` (16 bytes, null for nobody known), one row for each distinct id, in order."""
+        distinct = ids.unique(maintain_order=True).alias("id")
+        valid = classify(distinct, self._mode, self._today).get_column("valid")
+        found = self._vault.find(distinct.filter(valid))
+        return pl.DataFrame([distinct, valid]).join(found, on="id", how="left", maintain_order="left")

@@ -1,0 +1,83 @@
+"""The tables of the vault: one schema for SQLCipher and PostgreSQL. Nothing here is an identity in clear."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+ACTIVE, WITHDRAWN = "active", "withdrawn"
+
+metadata = MetaData()
+
+
+def _position() -> tuple[Column[str], Column[int]]:
+    return Column("log_id", Text, nullable=False), Column("audit_seq", BigInteger, nullable=False)
+
+
+act = Table("act", metadata, *_position(), PrimaryKeyConstraint("log_id", "audit_seq"))
+
+# Which keys this vault was made with: a wrong index key would give everyone a second pseudonym.
+vault_key = Table(
+    "vault_key",
+    metadata,
+    Column("purpose", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("probe", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("purpose", "version"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("person_id", LargeBinary, primary_key=True),
+    Column("status", Text, CheckConstraint(f"status IN ('{ACTIVE}', '{WITHDRAWN}')"), nullable=False),
+    *_position(),
+)
+
+# A person can have several rows: a D-number and the number that followed it. Persons are inserted after their rows,
+# when it is known which of them were new, so the reference is checked at commit.
+identity = Table(
+    "identity",
+    metadata,
+    Column("index_key_version", Integer, nullable=False),
+    Column("bidx", LargeBinary, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column(
+        "person_id",
+        ForeignKey("person.person_id", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+        index=True,
+    ),
+    Column("nonce", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("data_key_version", Integer, nullable=False),
+    Column("valid_from", Date),
+    Column("valid_to", Date),
+    *_position(),
+    PrimaryKeyConstraint("index_key_version", "bidx"),
+    sqlite_with_rowid=False,
+)
+
+reference = Table(
+    "reference",
+    metadata,
+    Column("index_key_version", Integer, nullable=False),
+    Column("bidx", LargeBinary, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("episode", LargeBinary, nullable=False, unique=True),
+    Column("nonce", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("data_key_version", Integer, nullable=False),
+    *_position(),
+    PrimaryKeyConstraint("index_key_version", "bidx"),
+    sqlite_with_rowid=False,
+)
