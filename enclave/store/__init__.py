@@ -1,0 +1,1 @@
+"""The registry: rows by state, judged against earlier rows, read only by state and purpose."""

@@ -1,0 +1,1 @@
+"""The store's tests: one suite for SQLCipher and PostgreSQL."""
