@@ -1,0 +1,177 @@
+"""What destroying a loan leaves, and what its certificate says."""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from enclave import durable
+from enclave.audit.record import Position
+from enclave.crypto import age
+from enclave.crypto.keystore import Keystore, unwrap_identity, wrap_identity
+from enclave.errors import Halt, Refused
+from enclave.linkage import destroy as destroying
+from enclave.linkage.certificate import NOT_COVERED, certificate
+from enclave.linkage.destroy import Copy, destroy, inventory
+from enclave.linkage.loan import new_loan_key
+from enclave.model.loan import Destruction
+from tests.linkage.loans import AGREEMENT
+
+AT = datetime(2026, 7, 3, 9, tzinfo=UTC)
+POSITION = Position("0b1f6a5e-6f0e-4a4c-9d5e-0c5b7a3b1f10", 77)
+
+
+class Held:
+    """A loan as the server holds it: the wrapped key, and two copies of the lender's file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.identity, self.recipient = new_loan_key()
+        self.wrapping, public = age.new_identity()
+        for name in ("keystore", "loans", "quarantine"):
+            (folder / name).mkdir()
+        self.keystore = Keystore(folder / "keystore")
+        self.wrapped = wrap_identity(self.identity, public)
+        self.keystore.put("loan-nav-2026", self.wrapped)
+        self.keystore.put("loan-other", wrap_identity(new_loan_key()[0], public))
+        self.files = (
+            ("loans/nav-2026.age", folder / "loans" / "a"),
+            ("quarantine/nav-2026.age", folder / "quarantine" / "a"),
+        )
+        self.ciphertext = age.seal(b"borrowed", [self.recipient])
+        for _, path in self.files:
+            durable.write(path, self.ciphertext)
+        self.copies = inventory(self.files)
+
+    def destroy(self, today: date = date(2026, 7, 1)) -> Destruction:
+        """One attempt."""
+        return destroy(
+            "nav-2026", self.keystore, "loan-nav-2026", self.copies,
+            recipient=self.recipient, due=AGREEMENT.due, today=today,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Held:
+    """A loan that is still there."""
+    return Held(tmp_path)
+
+
+def test_a_destroyed_loan_has_no_key_and_no_file(held: Held) -> None:
+    """Key and copies are gone, other loans' keys are not, and the wrapped key no longer opens through the keystore."""
+    assert age.open(held.ciphertext, unwrap_identity(held.keystore.get("loan-nav-2026"), held.wrapping)) == b"borrowed"
+    found = held.destroy()
+    assert (found.key_absent, found.files_absent, found.decryption_fails) == (True, True, True)
+    digest = hashlib.sha256(held.ciphertext).hexdigest()
+    assert found.files == (("loans/nav-2026.age", digest), ("quarantine/nav-2026.age", digest))
+    assert found.overdue_days == 0
+    assert held.keystore.names() == ("loan-other",)
+    with pytest.raises(Refused, match="R_KEY_DESTROYED"):
+        held.keystore.get("loan-nav-2026")
+
+
+@pytest.mark.parametrize("step", ["destroy_key", "first_copy", "second_copy", "verify"])
+def test_a_destruction_that_was_killed_ends_the_same_when_run_again(
+    held: Held, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Killed before the key, between copies or before the checks, a second attempt gives the uninterrupted answer."""
+
+    class Killed(BaseException):
+        """The end of the process."""
+
+    def killed(*_: object) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        if step == "destroy_key":
+            patched.setattr(Keystore, "destroy", killed)
+        elif step == "verify":
+            patched.setattr(destroying, "_no_key_is_given_out", killed)
+        else:
+            last = held.copies[0 if step == "first_copy" else 1].path
+            whole = durable.remove
+            patched.setattr(durable, "remove", lambda path: killed() if path == last else whole(path))
+        with pytest.raises(Killed):
+            held.destroy()
+    again = held.destroy()
+    assert certificate(again, AGREEMENT, AT, POSITION)
+    assert again == held.destroy()
+    assert not any(path.exists() for _, path in held.files)
+
+
+def test_lateness_is_counted_in_days(held: Held) -> None:
+    """A loan destroyed after its due date says by how much."""
+    assert held.destroy(date(2026, 7, 4)).overdue_days == 3
+    assert held.destroy(date(2026, 6, 1)).overdue_days == 0
+
+
+def test_a_copy_of_the_key_under_another_name_is_found(held: Held) -> None:
+    """The same wrapped key elsewhere in the keystore means that the loan can still be opened: no certificate."""
+    held.keystore.put("spare", held.wrapped)
+    found = held.destroy()
+    assert not found.decryption_fails
+    with pytest.raises(Halt, match="H_LOAN_NOT_DESTROYED"):
+        certificate(found, AGREEMENT, AT, POSITION)
+
+
+def test_a_key_that_does_not_go_leaves_no_certificate(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report believes what it finds, not what was asked for."""
+    monkeypatch.setattr(Keystore, "destroy", lambda *_: True)
+    found = held.destroy()
+    assert not found.key_absent
+    with pytest.raises(Halt, match="H_LOAN_NOT_DESTROYED"):
+        certificate(found, AGREEMENT, AT, POSITION)
+
+
+def test_something_planted_in_a_file_s_place_does_not_stop_the_key_s_destruction(held: Held, tmp_path: Path) -> None:
+    """A folder or link where a copy was: the key goes all the same; a link goes, a folder is reported as left."""
+    first, second = (path for _, path in held.files)
+    first.unlink()
+    first.mkdir()
+    second.unlink()
+    target = tmp_path / "elsewhere"
+    durable.write(target, b"not ours")
+    second.symlink_to(target)
+    found = held.destroy()
+    assert found.key_absent
+    assert not found.files_absent
+    assert not second.is_symlink()
+    assert target.read_bytes() == b"not ours"
+
+
+def test_the_inventory_lists_what_is_there(held: Held, tmp_path: Path) -> None:
+    """Only copies that exist are listed, each with the digest of its ciphertext."""
+    listed = inventory([*held.files, ("airlock/missing", tmp_path / "missing")])
+    assert listed == held.copies
+    assert listed[0] == Copy("loans/nav-2026.age", held.files[0][1], hashlib.sha256(held.ciphertext).hexdigest())
+
+
+def test_a_loan_that_never_came_is_destroyed_too(held: Held) -> None:
+    """With no file at all the key still goes, and the certificate says that there was nothing."""
+    held.copies = ()
+    found = held.destroy()
+    _, text = certificate(found, AGREEMENT, AT, POSITION)
+    assert "Vi hadde ingen filer fra lånet." in text.content.decode("utf-8-sig")
+
+
+def test_the_certificate_says_what_was_checked_and_what_it_cannot_cover(held: Held) -> None:
+    """The JSON and the Norwegian text agree on loan, files, checks, lateness, position and the limits."""
+    found = held.destroy(date(2026, 7, 3))
+    document, text = certificate(found, AGREEMENT, AT, POSITION)
+    facts = json.loads(document.content)
+    assert facts["checks"] == {"decryption_fails": True, "files_absent": True, "key_absent": True}
+    assert facts["not_covered"] == [name for name, _ in NOT_COVERED]
+    assert facts["audit"] == {"log_id": POSITION.log_id, "seq": 77}
+    assert facts["overdue_days"] == 2
+    readable = text.content.decode("utf-8-sig")
+    for said in (
+        "2 dager etter fristen",
+        "26/123",
+        found.key_fingerprint,
+        found.files[0][1],
+        *dict(NOT_COVERED).values(),
+    ):
+        assert said in readable
+    assert certificate(found, AGREEMENT, AT, POSITION) == (document, text)
+    assert held.identity.reveal() not in document.content + text.content
