@@ -1,0 +1,1 @@
+"""Registry rows (through a reader that cannot write) to result tables."""

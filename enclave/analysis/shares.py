@@ -1,0 +1,188 @@
+"""Shares of courses for which an expression holds, their paired change from the first form, and response rates."""
+
+from collections.abc import Iterator
+from datetime import date
+from functools import reduce
+from operator import or_
+
+import polars as pl
+
+from enclave.analysis.courses import COURSE, Scope, courses_in_period, people_by_institution, tables_by_group
+from enclave.analysis.reader import Reader
+from enclave.analysis.statistics import Estimate, paired_change_interval, share_interval
+from enclave.model.pseudonymous import PSEUDONYM, SENDER
+from enclave.model.purpose import Purpose
+from enclave.model.table import ANY, NONE, Figure, Group, Pairs, ResultTable, Statistic
+from enclave.registry.definition import Definition, Form, Kind, ResponseTable, ShareTable
+from enclave.registry.expressions import columns_of, parse, to_polars
+
+ANSWERED = "answered"
+"""the one category of a response table"""
+
+
+def share_tables(reader: Reader, definition: Definition, table: ShareTable, scope: Scope) -> tuple[ResultTable, ...]:
+    """One table for each institution (own, others, all), in order of id, and last the national one (recipient "").
+
+    A course counts at a form where the category's expression is true or false for it; its change counts where that is
+    so at the first form as well.
+    """
+    categories = [category.id for category in table.categories] + ([ANY, NONE] if table.union else [])
+    forms = [definition.form(form) for form in table.forms]
+
+    def courses_of(purpose: Purpose) -> pl.DataFrame:
+        courses = courses_in_period(reader, definition, period=scope.period, state=scope.state, purpose=purpose)
+        for form in forms:
+            rows = answers(reader, form, state=scope.state, purpose=purpose).select(*COURSE, **_conditions(table, form))
+            courses = courses.join(rows, on=COURSE, how="left", validate="1:1", maintain_order="left")
+        return courses
+
+    def figures(group: Group, courses: pl.DataFrame) -> list[Figure]:
+        shares = [
+            share_figure(Statistic.SHARE, category, form.time_point, group, _answered(courses, category, form))
+            for form in forms
+            for category in categories
+        ]
+        changes = [
+            _change_figure(category, form, group, _both(courses, category, forms[0], form))
+            for form in forms[1:]
+            for category in categories
+        ]
+        return shares + changes
+
+    return tables_by_group(table.id, scope, courses_of, figures)
+
+
+def response_tables(
+    reader: Reader, definition: Definition, table: ResponseTable, scope: Scope, *, closed_on: date
+) -> tuple[ResultTable, ...]:
+    """The same, of answered follow-ups among those that fell due before `closed_on`, the tolerance included.
+
+    A course without the date that the form is due after is not due. An answer counts whenever it came.
+    """
+    forms = [definition.form(form) for form in table.forms]
+
+    def courses_of(purpose: Purpose) -> pl.DataFrame:
+        courses = courses_in_period(reader, definition, period=scope.period, state=scope.state, purpose=purpose)
+        for form in forms:
+            rows = _due(reader, form, scope, purpose, closed_on)
+            courses = courses.join(rows, on=COURSE, how="left", validate="1:1", maintain_order="left")
+        return courses
+
+    def figures(group: Group, courses: pl.DataFrame) -> list[Figure]:
+        return [
+            share_figure(
+                Statistic.SHARE,
+                ANSWERED,
+                form.time_point,
+                group,
+                courses.select(SENDER, PSEUDONYM, holds=form.id).drop_nulls(),
+            )
+            for form in forms
+        ]
+
+    return tables_by_group(table.id, scope, courses_of, figures)
+
+
+def answers(reader: Reader, form: Form, *, state: int, purpose: Purpose) -> pl.DataFrame:
+    """The rows of a form in which a code that is no answer is missing, and so are the options beside it."""
+    return reader.read(form.id, state=state, purpose=purpose).with_columns(_without_unanswered(form))
+
+
+def _without_unanswered(form: Form) -> Iterator[pl.Expr]:
+    for variable in form.variables:
+        silent = [code.value for code in variable.codes if code.not_answered]
+        if not silent:
+            continue
+        if variable.kind is Kind.MULTI:
+            said_nothing = reduce(or_, (pl.col(f"{variable.name}_{value}").fill_null(value=False) for value in silent))
+        else:
+            said_nothing = pl.col(variable.name).is_in(silent)
+        for column in variable.columns():
+            # When the condition is unknown the answer is missing already.
+            yield pl.when(~said_nothing).then(pl.col(column)).alias(column)
+
+
+def _conditions(table: ShareTable, form: Form) -> dict[str, pl.Expr]:
+    """A truth value for each category, named by form and category."""
+    columns = columns_of(form)
+    holds = {category.id: to_polars(parse(category.holds, columns)) for category in table.categories}
+    if table.union:
+        # Kleene's: one true makes "any" true whatever is unknown; otherwise an unknown one makes it unknown.
+        holds[ANY] = pl.any_horizontal(*holds.values())
+        holds[NONE] = ~holds[ANY]
+    return {_column(category, form): condition for category, condition in holds.items()}
+
+
+def _column(category: str, form: Form) -> str:
+    return f"{form.id}.{category}"
+
+
+def _answered(courses: pl.DataFrame, category: str, form: Form) -> pl.DataFrame:
+    return courses.select(SENDER, PSEUDONYM, holds=_column(category, form)).drop_nulls()
+
+
+def _both(courses: pl.DataFrame, category: str, first: Form, later: Form) -> pl.DataFrame:
+    return courses.select(SENDER, PSEUDONYM, first=_column(category, first), later=_column(category, later))
+
+
+def share_figure(
+    statistic: Statistic, category: str, time_point: str, group: Group, answered: pl.DataFrame, origin: str = ""
+) -> Figure:
+    """The share of rows (`_sender`, `_pseudonym`, `holds`, never missing) for which `holds` is true."""
+    holding = answered.filter(pl.col("holds"))
+    estimate = share_interval(holding.height, answered.height)
+    return Figure(
+        category=category,
+        time_point=time_point,
+        group=group,
+        statistic=statistic,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        count=holding.height,
+        denominator=answered.height,
+        contributors=people_by_institution(answered),
+        positives=people_by_institution(holding),
+        origin=origin,
+    )
+
+
+def _change_figure(category: str, form: Form, group: Group, both: pl.DataFrame) -> Figure:
+    paired = both.drop_nulls()
+    first, later = pl.col("first"), pl.col("later")
+    gained, lost = paired.filter(~first & later), paired.filter(first & ~later)
+    estimate: Estimate = paired_change_interval(gained.height, lost.height, paired.height)
+    only_first, only_later = both.filter(later.is_null()), both.filter(first.is_null())
+    return Figure(
+        category=category,
+        time_point=form.time_point,
+        group=group,
+        statistic=Statistic.SHARE_CHANGE,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        count=None,
+        denominator=paired.height,
+        contributors=people_by_institution(paired),
+        pairs=Pairs(
+            gained=people_by_institution(gained),
+            lost=people_by_institution(lost),
+            same=people_by_institution(paired.filter(first == later)),
+            first_in=people_by_institution(only_first.filter(first)),
+            first_out=people_by_institution(only_first.filter(~first)),
+            later_in=people_by_institution(only_later.filter(later)),
+            later_out=people_by_institution(only_later.filter(~later)),
+        ),
+    )
+
+
+def _due(reader: Reader, form: Form, scope: Scope, purpose: Purpose, closed_on: date) -> pl.DataFrame:
+    """Key of each course whose answer is due before `closed_on`, and a truth value in a column named by the form."""
+    due = form.due
+    if due is None:
+        raise ValueError("a form that never falls due has no response rate")
+    last_day = pl.col(due.column).dt.offset_by(f"{due.months}mo").dt.offset_by(f"{due.tolerance_days}d")
+    owed = reader.read(due.form, state=scope.state, purpose=purpose).filter(last_day < closed_on).select(COURSE)
+    given = reader.read(form.id, state=scope.state, purpose=purpose).select(*COURSE, pl.lit(value=True).alias(form.id))
+    joined = owed.join(given, on=COURSE, how="left", validate="1:1", maintain_order="left")
+    return joined.with_columns(pl.col(form.id).fill_null(value=False))
