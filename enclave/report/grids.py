@@ -1,0 +1,131 @@
+"""How the tables of a page are laid out: the same cells as in the workbook, placed for reading."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from enclave.model.table import ANY, Group, ReleasableFigure, Statistic
+from enclave.report.sheet import GROUP_ORDER, Cell, Format, Sheet, percent
+from enclave.report.texts import text
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A data table of the page: header, and rows whose first cells are headings.
+
+    A cell is one line or more: the number, and what stands behind it.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[tuple[str, ...], ...], ...]
+    headings: int
+    """how many leading cells of a row are headings"""
+    together: int = 1
+    """how many rows in succession share all their headings but the last"""
+
+
+def grid(sheet: Sheet) -> Grid:
+    """The data table of a sheet."""
+    match sheet.kind:
+        case "loan_share":
+            return _months(sheet)
+        case "share":
+            return _shares(sheet)
+        case "transition":
+            return _transitions(sheet)
+    return Grid(sheet.columns, tuple(tuple((cell.shown(),) for cell in line.cells) for line in sheet.lines), headings=2)
+
+
+def share_cell(figure: ReleasableFigure) -> Cell:
+    """A share in per cent, or its change in percentage points."""
+    written = Format.CHANGE if figure.statistic is Statistic.SHARE_CHANGE else Format.PERCENT
+    return Cell(percent(figure.value), written, 1, figure.withheld)
+
+
+def _months(sheet: Sheet) -> Grid:
+    """Months down, categories across: the share of each, with n of the month's "at least one"."""
+    by_place = {(line.figure.category, line.figure.time_point): line.figure for line in sheet.lines}
+    rows = []
+    for month, label in sheet.time_points.items():
+        figures = [by_place[category, month] for category in sheet.categories]
+        people = by_place[ANY, month]
+        n = Cell(people.denominator, Format.COUNT, withheld=people.withheld)
+        rows.append(((label,), *((share_cell(figure).shown(),) for figure in figures), (n.shown(),)))
+    header = (text("column", "month"), *(f"{name} (%)" for name in sheet.categories.values()), text("column", "n"))
+    return Grid(header, tuple(rows), headings=1)
+
+
+def _shares(sheet: Sheet) -> Grid:
+    """Categories and groups down; across, each time point and the change to the last one."""
+    figures = {_place(line.figure): line.figure for line in sheet.lines}
+    last = list(sheet.time_points)[-1]
+    across = [(Statistic.SHARE, moment) for moment in sheet.time_points]
+    header = [text("column", "category"), text("column", "group"), *sheet.time_points.values()]
+    if any(figure.statistic is Statistic.SHARE_CHANGE for figure in figures.values()):
+        across.append((Statistic.SHARE_CHANGE, last))
+        first = next(iter(sheet.time_points.values()))
+        header.append(text("moment", "change", first=first, later=sheet.time_points[last]))
+    rows = [
+        (
+            (name,),
+            (text("group", group),),
+            *(_with_interval(figures[category, moment, group, statistic, ""]) for statistic, moment in across),
+        )
+        for category, name in sheet.categories.items()
+        for group in _groups(figures)
+    ]
+    return Grid(tuple(header), tuple(rows), headings=2, together=len(_groups(figures)))
+
+
+def _transitions(sheet: Sheet) -> Grid:
+    """The first answer and the group down, the later answer across."""
+    figures = {_place(line.figure): line.figure for line in sheet.lines}
+    moments = list(sheet.time_points)
+    rows = [
+        (
+            (text("moment", "change", first=sheet.time_points[moments[0]], later=sheet.time_points[moment]),),
+            (name,),
+            (text("group", group),),
+            *(_with_count(figures[to, moment, group, Statistic.TRANSITION, origin]) for to in sheet.categories),
+        )
+        for moment in moments[1:]
+        for origin, name in sheet.categories.items()
+        for group in _groups(figures)
+    ]
+    keys = ("moment", "from", "group")
+    header = (*(text("column", key) for key in keys), *(f"{name} (%)" for name in sheet.categories.values()))
+    return Grid(header, tuple(rows), headings=3, together=len(_groups(figures)))
+
+
+Place = tuple[str, str, Group, Statistic, str]
+
+
+def _place(figure: ReleasableFigure) -> Place:
+    return figure.category, figure.time_point, figure.group, figure.statistic, figure.origin
+
+
+def _groups(figures: Mapping[Place, ReleasableFigure]) -> list[Group]:
+    present = {figure.group for figure in figures.values()}
+    return [group for group in GROUP_ORDER if group in present]
+
+
+def _with_interval(figure: ReleasableFigure) -> tuple[str, ...]:
+    """The number; below it its interval and n. A number that is not there has nothing below but its n."""
+    cell = share_cell(figure)
+    if figure.withheld is not None:
+        return (cell.shown(),)
+    if figure.value is None:
+        return (cell.shown(), text("grid", "people", n=figure.denominator or 0))
+    low, high = (Cell(percent(number), cell.format, 1).shown() for number in (figure.low, figure.high))
+    key = "change" if figure.statistic is Statistic.SHARE_CHANGE else "share"
+    return (
+        text("grid", key, number=cell.shown()),
+        text("grid", f"interval_{key}", low=low, high=high),
+        text("grid", "people", n=figure.denominator or 0),
+    )
+
+
+def _with_count(figure: ReleasableFigure) -> tuple[str, ...]:
+    if figure.withheld is not None:
+        return (share_cell(figure).shown(),)
+    of = text("grid", "of", count=figure.count or 0, n=figure.denominator or 0)
+    return (share_cell(figure).shown(), of)

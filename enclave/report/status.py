@@ -1,0 +1,29 @@
+"""The data processor's pages: what waits and why, and how a loan's rows met the registry. Static HTML, no script."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table of the page."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def status_page(
+    *, title: str, server: str, at: datetime, alarm: str, blocks: Sequence[Block], facts: Mapping[str, int]
+) -> bytes:
+    """The page as UTF-8; `alarm` stands on top in red, `facts` are large numbers with their captions."""
+    environment = Environment(
+        loader=PackageLoader("enclave.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    text = environment.get_template("status.html").render(
+        title=title, server=server, at=at.isoformat(timespec="seconds"), alarm=alarm, blocks=blocks, facts=facts
+    )
+    return text.encode()
