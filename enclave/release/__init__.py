@@ -1,0 +1,1 @@
+"""Drafts to sealed bundles: the only way out of the server."""
