@@ -1,0 +1,308 @@
+"""What the data processor does at the terminal: each change of the control database is an act of a named person."""
+
+import hashlib
+import os
+import pwd
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from enclave import durable
+from enclave.audit.acts import Acts
+from enclave.audit.log import FileLog
+from enclave.audit.record import Phase, Purpose
+from enclave.control.database import Control
+from enclave.control.institutions import Institution, Role, add_institution, find_institution
+from enclave.control.loans import find_loan, request_loan
+from enclave.control.releases import PUBLIC, decide, find_release, tables_of
+from enclave.control.requests import (
+    SIGNATURE_NAMESPACE,
+    Request,
+    file_request,
+    find_request,
+    sign_request,
+)
+from enclave.control.runs import current_definition
+from enclave.crypto import age, keyring, sshsig
+from enclave.crypto.allowed_signers import key_blob
+from enclave.crypto.passphrase import new_passphrase
+from enclave.crypto.secret import Secret
+from enclave.errors import Halt, Refused, Rejected, explain
+from enclave.flow import COMMAND_LINE, Act, LoanState, ReleaseState, RequestState
+from enclave.folders import RegistryFolder, WorkingFolder
+from enclave.founding import keep_definition
+from enclave.grants import Folder, Passphrases
+from enclave.halted import require_not_halted
+from enclave.model.loan import LoanAgreement
+from enclave.registry.load import LoadedDefinition, load, load_kept
+from enclave.settings import Settings
+from enclave.wiring import open_log, utc_now
+
+explain(
+    "R_LOAN_TERMS",
+    "The terms of the loan do not fit the registry's definition, its lender, or the calendar.",
+    "The lender must be added with the role `lender`, the kind and its variables must be in the definition, and the "
+    "due date must lie ahead.",
+)
+explain(
+    "R_LOAN_STATE",
+    "This loan has no key yet, or is used or destroyed already.",
+    "See `enclave loan list`; a used loan is destroyed by the next run of `destroy`.",
+)
+explain(
+    "R_SECOND_PERSON",
+    "This act needs the project lead's signature over the request.",
+    "Let the project lead sign the text of `enclave request show ID --text` with ssh-keygen -Y sign, "
+    f"namespace {SIGNATURE_NAMESPACE}, and give the signature to `enclave request approve ID --signature FILE`; "
+    "`enclave release show` and `approve` do the same for what everyone may read.",
+)
+explain(
+    "R_PUBLIC_KEY",
+    "This is not an OpenSSH Ed25519 public key.",
+    "Make one with `ssh-keygen -t ed25519` and give its .pub file.",
+)
+
+explain(
+    "R_AGE_KEY",
+    "This is not a public age key, or an institution that is no lender was given one.",
+    "The lender makes one with `age-keygen`; give the file with the line that begins with age1.",
+)
+explain(
+    "R_NO_AGE_KEY",
+    "This lender has no public age key, so nothing can be sealed to it.",
+    "Add the lender with `enclave institution add ID --role lender --age-key FILE`.",
+)
+explain(
+    "R_NOT_A_SENDER",
+    "This institution sends no rows, so none can be given back to it.",
+    "See `enclave institution list` for the institutions with the role `sender`.",
+)
+
+PROJECT_LEAD = "project-lead"
+
+
+def acting_person() -> str:
+    """The OS user at the terminal, as the audit log names people."""
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        name = ""
+    return name if re.fullmatch(r"[a-z][a-z0-9-]{0,39}", name) else f"uid-{os.geteuid()}"
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What goes to an institution on paper, once: its two passphrases and the id of the inbound one."""
+
+    institution_id: str
+    inbound_key_id: str
+    inbound: Secret
+    outbound: Secret
+
+
+class Desk:
+    """The terminal of one server and registry. It holds no vault, loan or signing key."""
+
+    def __init__(self, folder: WorkingFolder, settings: Settings, registry: str) -> None:
+        require_not_halted(folder)
+        self._folder = folder
+        self._settings = settings
+        self._registry = registry
+        self.control = Control(folder.control)
+
+    @property
+    def lies(self) -> RegistryFolder:
+        """Where this registry's files lie."""
+        return self._folder.registry(self._registry)
+
+    @contextmanager
+    def _acts(self) -> Iterator[Acts]:
+        """Acts of this person, after what a killed command left open is resolved; one command at a time."""
+        with durable.lock(self._folder.locks / f"{COMMAND_LINE}@{self._registry}.lock", wait=True):
+            log: FileLog = open_log(self._folder)
+            actor = f"person:{acting_person()}"
+            acts = Acts(log, job=COMMAND_LINE, registry=self._registry, run=str(uuid4()), actor=actor)
+            for intent in log.unresolved(COMMAND_LINE, self._registry):
+                found = self.control.has_act(intent.position)
+                acts.resolve(intent, Phase.RECOVERED if found else Phase.ABANDONED)
+            yield acts
+
+    def add_institution(
+        self, institution_id: str, name: str, role: Role, signing_key: str, age_key: str = "", *, shown: bool = True
+    ) -> Letter:
+        """Add an institution, and draw its passphrases; they are shown once: here, if `shown`, or in the paper letter.
+
+        `age_key` is a lender's public age key, which the list of a loan order is sealed to.
+        """
+        if age_key and (role != "lender" or not age.is_recipient(age_key)):
+            raise Refused("R_AGE_KEY")
+        key = signing_key.strip()
+        if not re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/=]{60,90}( .*)?", key):
+            raise Refused("R_PUBLIC_KEY")
+        key = " ".join(key.split()[:2])
+        try:
+            # A key that cannot be read would halt the server at this institution's first drop.
+            key_blob(key)
+        except Halt:
+            raise Refused("R_PUBLIC_KEY") from None
+        letter = Letter(institution_id, f"{institution_id}-1", new_passphrase(), new_passphrase())
+        added = Institution(
+            self._registry, institution_id, name, role, key, letter.inbound_key_id, utc_now().isoformat(), age_key
+        )
+        with (
+            self._acts() as acts,
+            acts.act(Act.INSTITUTION_ADD, "institution", institution_id, counts={"shown": int(shown)}) as act,
+        ):
+            with self.control.changing(act.position) as connection:
+                add_institution(connection, added)
+                # Inside the transaction: a known institution is refused above, before its passphrases are replaced.
+                for which, secret in ((Passphrases.SENDERS, letter.inbound), (Passphrases.RECIPIENTS, letter.outbound)):
+                    durable.write(
+                        self.lies.passphrases(which) / f"{institution_id}.passphrase", secret.reveal() + b"\n"
+                    )
+        return letter
+
+    def open_loan(self, agreement: LoanAgreement, kind: str, today: date) -> None:
+        """Enter a loan; the job `link` makes its key."""
+        definition = self.definition_in_force().definition
+        kinds = {loan.id: loan for loan in definition.loans}
+        lender = find_institution(self.control, self._registry, agreement.lender)
+        known = {variable.name for variable in kinds[kind].variables} if kind in kinds else set()
+        fits = set(agreement.variables) <= known and bool(agreement.variables)
+        if lender.role != "lender" or not fits or agreement.due <= today:
+            raise Refused("R_LOAN_TERMS")
+        with (
+            self._acts() as acts,
+            acts.act(
+                Act.REQUEST_FILE,
+                "loan",
+                agreement.loan_id,
+                purpose=Purpose.LINKAGE,
+                case_number=agreement.case_number,
+                counts={"variables": len(agreement.variables)},
+            ) as act,
+            self.control.changing(act.position) as connection,
+        ):
+            request_loan(connection, agreement, kind)
+
+    def definition_in_force(self) -> LoadedDefinition:
+        """The definition that rows are judged by now; Refused R_NOT_APPLIED where there is none."""
+        return load_kept(self.lies.definitions, self._definition())
+
+    def _definition(self) -> str:
+        sha256 = current_definition(self.control, self._registry)
+        if sha256 is None:
+            raise Refused("R_NOT_APPLIED", place=self._registry)
+        return sha256
+
+    def destroy_loan(self, loan_id: str, case_number: str) -> str:
+        """File a request to destroy a loan before its day; the job `destroy` carries it out."""
+        if find_loan(self.control, self._registry, loan_id).state is not LoanState.OPEN:
+            raise Refused("R_LOAN_STATE")
+        return self.file("destroy_loan", {"loan_id": loan_id}, case_number=case_number, purpose=Purpose.OPERATION)
+
+    def order_loan(self, loan_id: str) -> str:
+        """File the order of a loan: the project lead signs it, and the job `link` makes the lender's list.
+
+        The request names the key that the list is sealed to, so that two people have seen whose it is.
+        """
+        loan = find_loan(self.control, self._registry, loan_id)
+        if loan.state not in (LoanState.REQUESTED, LoanState.OPEN):
+            raise Refused("R_LOAN_STATE")
+        age_key = find_institution(self.control, self._registry, loan.lender).age_key
+        if not age_key:
+            raise Refused("R_NO_AGE_KEY")
+        parameters = {"loan_id": loan_id, "kind": loan.kind, "lender": loan.lender, "age_key": age_key}
+        return self.file("loan_order", parameters, case_number=loan.case_number, purpose=Purpose.LINKAGE)
+
+    def give_back_rows(self, institution_id: str, case_number: str) -> str:
+        """File a request for an institution's own rows; the job `give_back` drafts them, and a person approves."""
+        if find_institution(self.control, self._registry, institution_id).role != "sender":
+            raise Refused("R_NOT_A_SENDER")
+        parameters = {"institution_id": institution_id}
+        return self.file("own_rows", parameters, case_number=case_number, purpose=Purpose.OWN_ROWS)
+
+    def withdraw(self, person_id: Secret, case_number: str) -> str:
+        """File a withdrawal; the identity goes into a file that only the job `rights` can open."""
+        sealed = age.seal(person_id.reveal(), [keyring.public(self.lies.keys, "rights")])
+        return self.file("withdraw", {}, case_number=case_number, sealed=sealed, purpose=Purpose.WITHDRAW)
+
+    def apply_definition(self, source: Path) -> str:
+        """File a request to put a definition in force."""
+        loaded = load(source)
+        keep_definition(self.lies, loaded)
+        return self.file("apply_definition", {"sha256": loaded.sha256}, case_number="", purpose=Purpose.OPERATION)
+
+    def file(
+        self, kind: str, parameters: Mapping[str, str], *, case_number: str, purpose: Purpose, sealed: bytes = b""
+    ) -> str:
+        """File a request for the job of the right class; answers its id."""
+        request_id = str(uuid4())
+        with self._acts() as acts:
+            with acts.act(Act.REQUEST_FILE, "request", request_id, purpose=purpose, case_number=case_number) as act:
+                digest = durable.write(self._sealed_request(request_id), sealed) if sealed else ""
+                filed = Request(
+                    request_id,
+                    self._registry,
+                    kind,
+                    RequestState.FILED,
+                    {**parameters, "case_number": case_number},
+                    digest,
+                    utc_now().isoformat(),
+                    acting_person(),
+                    "",
+                    None,
+                    "",
+                )
+                # A crash here leaves a sealed file that no request names; `rights` sweeps it away.
+                with self.control.changing(act.position) as connection:
+                    file_request(connection, filed)
+        return request_id
+
+    def _sealed_request(self, request_id: str) -> Path:
+        return self.lies.folder(Folder.REQUESTS) / f"{request_id}.age"
+
+    def approve_request(self, request_id: str, signature: bytes) -> None:
+        """Keep the project lead's signature over a request, after checking it."""
+        signed = find_request(self.control, request_id)
+        verify_second_person(self._settings, signed.signed_text(), signature, utc_now())
+        with self._acts() as acts, acts.act(Act.REQUEST_FILE, "request", request_id) as act:
+            with self.control.changing(act.position) as connection:
+                sign_request(connection, signed, signature.decode("ascii", "strict"))
+
+    def decide_release(self, release_id: str, state: ReleaseState, signature: bytes = b"") -> None:
+        """Approve or withhold what waits for a person; to publish takes the project lead's signature too."""
+        release = find_release(self.control, release_id)
+        digests, signed = {"draft": release.draft_sha256}, ""
+        if state is ReleaseState.APPROVED and release.recipient == PUBLIC:
+            text = release.signed_text(tables_of(self.control, release_id))
+            verify_second_person(self._settings, text, signature, utc_now())
+            digests["signature"] = hashlib.sha256(signature).hexdigest()
+            signed = signature.decode("ascii", "strict")
+        with (
+            self._acts() as acts,
+            acts.act(
+                Act.RELEASE_DECIDE,
+                "release",
+                release_id,
+                digests=digests,
+                counts={"approved": int(state is ReleaseState.APPROVED)},
+            ) as act,
+            self.control.changing(act.position) as connection,
+        ):
+            decide(connection, release_id, state, by=acting_person(), at=utc_now(), signature=signed)
+
+
+def verify_second_person(settings: Settings, text: bytes, signature: bytes, at: datetime) -> None:
+    """Whether the project lead signed exactly this text; Refused R_SECOND_PERSON otherwise."""
+    if not settings.project_lead:
+        raise Refused("R_SECOND_PERSON", place="project_lead in enclave.toml is empty")
+    lead = sshsig.AllowedSigner(PROJECT_LEAD, " ".join(settings.project_lead.split()[:2]), (SIGNATURE_NAMESPACE,))
+    try:
+        sshsig.verify(text, signature, (lead,), PROJECT_LEAD, SIGNATURE_NAMESPACE, at)
+    except Rejected as why:
+        raise Refused("R_SECOND_PERSON", place=why.code) from None

@@ -1,0 +1,78 @@
+"""Preflight: everything that a run needs, looked at before it runs. Opens no database and no private key's content."""
+
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from enclave.control.database import Control
+from enclave.control.institutions import institutions_of
+from enclave.control.runs import current_definition
+from enclave.crypto.keyring import KEY_KINDS
+from enclave.errors import EnclaveError
+from enclave.folders import WorkingFolder
+from enclave.grants import Passphrases
+from enclave.halted import require_not_halted
+from enclave.settings import Settings
+from enclave.wiring import SERVER_KEYS, open_log
+
+LEAST_FREE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is well, and if not, what to do."""
+
+    what: str
+    well: bool
+    remedy: str = ""
+
+
+def examine(folder: WorkingFolder, settings: Settings) -> tuple[Finding, ...]:
+    """Every finding, in the order in which things are needed."""
+    return tuple(_findings(folder, settings))
+
+
+def _findings(folder: WorkingFolder, settings: Settings) -> Iterator[Finding]:
+    yield _tried("not halted", lambda: require_not_halted(folder))
+    yield _tried("audit log verifies", lambda: open_log(folder))
+    yield _tried("control database opens", lambda: Control(folder.control))
+    yield Finding("project lead's key is set", bool(settings.project_lead), "Set project_lead in enclave.toml.")
+    free = shutil.disk_usage(folder.root).free
+    yield Finding("64 MiB of disk are free", free >= LEAST_FREE_BYTES, "Free space, so that the log can be written.")
+    yield _private(folder.keys, "audit-sign")
+    for registry in sorted(settings.registries):
+        yield from _registry_findings(folder, settings, registry)
+
+
+def _registry_findings(folder: WorkingFolder, settings: Settings, registry: str) -> Iterator[Finding]:
+    lies = folder.registry(registry)
+    control = Control(folder.control)
+    yield from (_private(lies.keys, name) for name in sorted(KEY_KINDS) if name not in SERVER_KEYS)
+    sha256 = current_definition(control, registry)
+    kept = sha256 is not None and (lies.definitions / f"{sha256}.json").exists()
+    yield Finding(f"{registry}: a definition is in force", kept, "Run `enclave registry apply FOLDER`.")
+    if settings.registries[registry].airlock.kind == "sftp":
+        pinned = lies.known_hosts.exists()
+        yield Finding(
+            f"{registry}: the airlock's host key is pinned", pinned, f"Put it in keys/{registry}/known_hosts."
+        )
+    for one in institutions_of(control, registry):
+        for which in Passphrases:
+            path = lies.passphrases(which) / f"{one.institution_id}.passphrase"
+            yield Finding(f"{registry}: {which} passphrase of {one.institution_id}", path.exists(), "Restore it.")
+
+
+def _private(folder: Path, name: str) -> Finding:
+    path = folder / f"{name}.key"
+    well = path.is_file() and not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    return Finding(f"key {folder.name}/{name}", well, "Restore it, with mode 0600; see keys/README.")
+
+
+def _tried(what: str, attempt: Callable[[], object]) -> Finding:
+    try:
+        attempt()
+    except EnclaveError as error:
+        return Finding(what, False, str(error))
+    return Finding(what, True)

@@ -1,0 +1,235 @@
+"""The one place where adapters meet ports and keys are loaded: a job is given what its row of the job table names.
+
+Whatever else a job asks for halts here, before a file is opened; the kernel refuses it again (`jobs/confine.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enclave import durable
+from enclave.audit.acts import Acts
+from enclave.audit.log import FileLog
+from enclave.audit.log import open_log as open_log_folder
+from enclave.control.database import Control
+from enclave.control.institutions import find_institution, institutions_of
+from enclave.control.runs import current_definition
+from enclave.crypto.keyring import Keyring, public
+from enclave.crypto.keystore import Keystore
+from enclave.crypto.passphrase import read_passphrase
+from enclave.crypto.secret import Secret
+from enclave.crypto.sshsig import AllowedSigner
+from enclave.errors import Halt, Refused, explain
+from enclave.folders import RegistryFolder, WorkingFolder
+from enclave.grants import Access, Folder, Job, Network, Passphrases
+from enclave.settings import Settings
+
+if TYPE_CHECKING:  # each of these loads a library that only some jobs need
+    from sqlalchemy import Engine
+
+    from enclave.airlock.port import Airlock
+    from enclave.identity.vault import Vault, VaultReader
+    from enclave.registry.load import LoadedDefinition
+    from enclave.store.read import RegistryReader
+    from enclave.store.write import RegistryWriter
+
+explain(
+    "H_OUTSIDE_ROW",
+    "A job asked for a database, folder, passphrase or connection that its row of the job table does not name.",
+    "This is a mistake in the program, or somebody else's program; nothing was opened. Report it.",
+)
+explain(
+    "R_NOT_APPLIED",
+    "This registry has no definition in force.",
+    "File one with `enclave registry apply FOLDER` and run the job `rights`.",
+)
+
+
+def utc_now() -> datetime:
+    """The server's clock."""
+    return datetime.now(UTC)
+
+
+def open_log(folder: WorkingFolder) -> FileLog:
+    """The audit log of this server, verified whole; halts where it was cut, edited or reordered."""
+    return open_log_folder(folder.audit, utc_now)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What one run of one job works with; `now` is the run's one sample of the clock."""
+
+    job: Job
+    folder: WorkingFolder
+    settings: Settings
+    registry: str
+    control: Control
+    acts: Acts
+    log: FileLog
+    now: datetime
+
+    @property
+    def lies(self) -> RegistryFolder:
+        """Where this registry's files lie."""
+        return self.folder.registry(self.registry)
+
+    def path(self, which: Folder, access: Access) -> Path:
+        """A hand-over folder of this registry, if the job's row grants this access to it."""
+        granted = self.job.folders.get(which)
+        if granted is None or (access is Access.WRITE and granted is not Access.WRITE):
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: {which}")
+        return self.lies.folder(which)
+
+    @cached_property
+    def keys(self) -> Keyring:
+        """The private keys that the job's row names for this registry."""
+        return Keyring(self.folder.private_keys(self.registry), frozenset(self.job.private_keys) - SERVER_KEYS)
+
+    @cached_property
+    def server_keys(self) -> Keyring:
+        """The private keys that the job's row names for the server as a whole."""
+        return Keyring(self.folder.server_private_keys, frozenset(self.job.private_keys) & SERVER_KEYS)
+
+    def public_key(self, name: str) -> str:
+        """A public half that the job's row names."""
+        if name not in {*self.job.public_keys, *self.job.private_keys}:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: {name}.pub")
+        return public(self.folder.keys if name in SERVER_KEYS else self.lies.keys, name)
+
+    def draft_readers(self) -> tuple[str, ...]:
+        """Whom a draft at rest is sealed to: the job `seal`, and the data processor's viewing key."""
+        return (self.public_key("drafts"), self.public_key("viewing"))
+
+    def keystore(self, which: Folder, access: Access) -> Keystore:
+        """The wrapped keys of drops or of loans."""
+        return Keystore(self.path(which, access))
+
+    def passphrase(self, which: Passphrases, institution: str) -> Secret:
+        """The passphrase that an institution seals with (senders) or opens with (recipients)."""
+        if which not in self.job.passphrases:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: {which}")
+        path = self.lies.passphrases(which) / f"{institution}.passphrase"
+        try:
+            return read_passphrase(durable.read(path, limit=LARGEST_PASSPHRASE))
+        except FileNotFoundError:
+            raise Halt("H_KEY_MISSING", place=f"{which}/{path.name}") from None
+
+    @cached_property
+    def signers(self) -> tuple[AllowedSigner, ...]:
+        """The public keys that institutions sign drops (and lenders loan files) with."""
+        return tuple(
+            AllowedSigner(one.institution_id, one.signing_key, (f"{_SIGNS[one.role]}@{self.registry}",))
+            for one in institutions_of(self.control, self.registry, "sender", "lender")
+        )
+
+    @cached_property
+    def institution_ids(self) -> frozenset[str]:
+        """Everyone that something may be sent to."""
+        return frozenset(one.institution_id for one in institutions_of(self.control, self.registry))
+
+    def inbound_key_id(self, institution: str) -> str:
+        """The id of the passphrase that an institution seals its drops with."""
+        return find_institution(self.control, self.registry, institution).inbound_key_id
+
+    @cached_property
+    def definition(self) -> "LoadedDefinition":
+        """The definition in force."""
+        from enclave.registry.load import load_kept
+
+        sha256 = current_definition(self.control, self.registry)
+        if sha256 is None:
+            raise Refused("R_NOT_APPLIED", place=self.registry)
+        return load_kept(self.lies.definitions, sha256)
+
+    @cached_property
+    def registry_writer(self) -> "RegistryWriter":
+        """The registry database, to change it."""
+        from enclave.store.write import RegistryWriter
+
+        return RegistryWriter(self.registry_engine(Access.WRITE), self.definition.definition)
+
+    @cached_property
+    def registry_reader(self) -> "RegistryReader":
+        """The registry database through an engine that cannot write."""
+        from enclave.store.read import RegistryReader
+
+        return RegistryReader(self.registry_engine(Access.READ), self.definition.definition)
+
+    def registry_engine(self, access: Access) -> "Engine":
+        """The registry database's engine."""
+        if self.job.registry is None or (access is Access.WRITE and self.job.registry is not Access.WRITE):
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: registry")
+        url = self.settings.registries[self.registry].database
+        return self._engine(url, self.lies.database, "registry-db", access)
+
+    @cached_property
+    def vault(self) -> "Vault":
+        """The vault, to name people."""
+        from enclave.identity.vault import Vault
+        from enclave.identity.vault_keys import VaultKeys
+
+        if self.job.vault is not Access.WRITE:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: vault")
+        return Vault(
+            self._vault_engine(Access.WRITE), VaultKeys(self.keys.get("vault-index"), self.keys.get("vault-data"))
+        )
+
+    @cached_property
+    def vault_reader(self) -> "VaultReader":
+        """The vault through an engine that cannot write."""
+        from enclave.identity.vault import VaultReader
+        from enclave.identity.vault_keys import VaultKeys
+
+        if self.job.vault is None:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: vault")
+        keys = VaultKeys(self.keys.get("vault-index"), self.keys.get("vault-data"))
+        return VaultReader(self._vault_engine(Access.READ), keys)
+
+    def _vault_engine(self, access: Access) -> "Engine":
+        url = self.settings.registries[self.registry].vault_database
+        return self._engine(url, self.lies.vault, "vault-db", access)
+
+    def _engine(self, url: str, path: Path, key: str, access: Access) -> "Engine":
+        from enclave.store.engines import postgres_engine, sqlcipher_engine
+
+        if self.job.network is not Network.DATABASE:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: database")
+        read_only = access is Access.READ
+        if url:
+            return postgres_engine(url, read_only=read_only)
+        return sqlcipher_engine(path, self.keys.get(key), read_only=read_only)
+
+    def close(self) -> None:
+        """Hang up at the airlock and let go of the databases."""
+        if "airlock" in vars(self) and self.settings.registries[self.registry].airlock.kind == "sftp":
+            vars(self)["airlock"].close()
+
+    @cached_property
+    def airlock(self) -> "Airlock":
+        """The airlock, logged in with this server's own key."""
+        if self.job.network is not Network.AIRLOCK:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: airlock")
+        asked = self.settings.registries[self.registry].airlock
+        if asked.kind == "folder":
+            from enclave.airlock.folder import FolderAirlock
+
+            return FolderAirlock(Path(asked.folder))
+        from enclave.airlock.retry import Retry
+        from enclave.airlock.sftp import SftpAirlock
+        from enclave.airlock.sftp_connection import Address, Timeouts
+
+        known_hosts = durable.read(self.lies.known_hosts).decode("ascii", "replace")
+        return SftpAirlock(
+            Address(asked.host, asked.port, asked.user, known_hosts, asked.folder),
+            self.keys.get("airlock-login"),
+            timeouts=Timeouts(connect=asked.timeout_seconds, answer=asked.timeout_seconds),
+            retry=Retry(attempts=asked.attempts),
+        )
+
+
+LARGEST_PASSPHRASE = 4096
+SERVER_KEYS = frozenset({"audit-sign"})
+_SIGNS: Mapping[str, str] = {"sender": "drop", "lender": "loan"}
