@@ -1,0 +1,1 @@
+"""The jobs: one short function each, calling the stages in order. `schedule.py` says what each may see."""

@@ -1,0 +1,263 @@
+"""An open loan and registry rows → finished tables and a linkage report. Borrowed rows exist in memory only.
+
+The lender's list of people is ordered here too, since only this job may both read for linkage and name people to a
+lender: two people have asked for it, and it is sealed to the lender before anything is written.
+
+The tables are suppressed and checked against earlier releases here, before they are kept: what is kept never tells
+who contributed. After that only `destroy` is left for the loan.
+"""
+
+from dataclasses import asdict
+
+import polars as pl
+
+from enclave import durable
+from enclave.airlock.collect import unpack
+from enclave.analysis.borrowed import loan_share_table
+from enclave.audit.record import Purpose as Why
+from enclave.control.drops import Drop, count_attempt, drops_of, refuse_lent
+from enclave.control.institutions import Institution, find_institution
+from enclave.control.loans import Loan, find_loan, finish_loan, loans_of, open_loan
+from enclave.control.releases import propose, released_tables, releases_of
+from enclave.control.requests import Request, close_request
+from enclave.crypto.keystore import unwrap_identity, wrap_identity
+from enclave.crypto.zip_directory import Limits
+from enclave.desk import verify_second_person
+from enclave.disclosure.difference import PUBLIC, Released, check_against_ledger
+from enclave.disclosure.policy import policy_for
+from enclave.disclosure.suppress import suppress
+from enclave.errors import CODES, Refused, Rejected, explain
+from enclave.flow import ATTEMPTS_BEFORE_REJECTION, Act, DropState, LoanState, RequestState
+from enclave.grants import Access, Folder
+from enclave.identity.resolve import Resolver
+from enclave.identity.rules import Mode
+from enclave.linkage.link import Linked
+from enclave.linkage.link import link as link_rows
+from enclave.linkage.loan import new_loan_key, open_loan_file
+from enclave.model.draft import Draft, DraftFile, Kind
+from enclave.model.pseudonymous import PSEUDONYM, SENDER
+from enclave.model.purpose import Purpose
+from enclave.model.table import ReleasableTable
+from enclave.registry.definition import Loan as LoanKind
+from enclave.registry.definition import LoanShareTable
+from enclave.release.gate import admit as admit_to_release
+from enclave.release.gate import policy_of
+from enclave.release.loan_order import order_files
+from enclave.wiring import Wiring
+from jobs.drafts import sweep_drafts, write_draft
+from jobs.orders import require_as_signed, whom_to_ask_about
+from jobs.periods import closed_periods
+from jobs.requested import require_state, to_carry_out
+
+explain(
+    "E_LOAN_CRASHED",
+    "Opening this borrowed file ended the program three times.",
+    "Make the file anew, in smaller parts if it is very large, and send it again.",
+    nb=(
+        "Åpning av lånefilen stanset programmet tre ganger.",
+        "Lag filen på nytt, mindre hvis den er svært stor, og send den igjen.",
+    ),
+)
+
+MOST_LOAN_BYTES = 4 << 30
+ORDER = "loan_order"
+
+
+def link(wiring: Wiring) -> dict[str, int]:
+    """Make keys for requested loans and link those that are answered; answers how many of each."""
+    sweep_drafts(wiring, (release.draft_sha256 for release in releases_of(wiring.control, wiring.registry)))
+    durable.sweep(wiring.path(Folder.LOAN_KEYS, Access.WRITE))
+    requested = loans_of(wiring.control, wiring.registry, LoanState.REQUESTED)
+    for loan in requested:
+        _make_key(wiring, loan)
+    # `destroy` waits, and is waited for: a loan is not destroyed while it is linked.
+    with durable.lock(wiring.folder.locks / f"loans@{wiring.registry}.lock", wait=True):
+        open_loans = loans_of(wiring.control, wiring.registry, LoanState.OPEN)
+        linked = [loan for loan in open_loans if _link_loan(wiring, loan)]
+        asked = to_carry_out(wiring, ORDER, Kind.LOAN_ORDER)
+        ordered = [request for request in asked if _answer_order(wiring, request)]
+    return {"opened": len(requested), "linked": len(linked), "ordered": len(ordered)}
+
+
+def _make_key(wiring: Wiring, loan: Loan) -> None:
+    """The private half exists in the keystore only, wrapped to the key of this job, and in no backup."""
+    with wiring.acts.act(Act.LOAN_OPEN, "loan", loan.loan_id, case_number=loan.case_number) as act:
+        identity, recipient = new_loan_key()
+        keys = wiring.keystore(Folder.LOAN_KEYS, Access.WRITE)
+        # A killed run may have left a key that was never told to anybody: it goes.
+        keys.destroy(loan.loan_id)
+        keys.put(loan.loan_id, wrap_identity(identity, wiring.public_key("loans")))
+        with wiring.control.changing(act.position) as connection:
+            open_loan(connection, loan, recipient)
+
+
+def _answer_order(wiring: Wiring, request: Request) -> bool:
+    """Make the list that a signed request asks for; without a signature it waits, with a wrong one it is refused."""
+    if not request.signature:
+        return False
+    try:
+        verify_second_person(wiring.settings, request.signed_text(), request.signature.encode(), wiring.now)
+        loan = find_loan(wiring.control, wiring.registry, request.parameters["loan_id"])
+        lender = find_institution(wiring.control, wiring.registry, loan.lender)
+        require_as_signed(request, loan, lender, wiring.now.date())
+        _order(wiring, request, loan, lender)
+    except Refused as why:
+        if why.code != "R_STATE_MOVED" and request.state is RequestState.FILED:
+            with wiring.acts.act(Act.REQUEST_CLOSE, "request", request.request_id) as act:
+                with wiring.control.changing(act.position) as connection:
+                    close_request(connection, request.request_id, RequestState.REFUSED, reason=why.code, at=wiring.now)
+        return False
+    return True
+
+
+def _order(wiring: Wiring, request: Request, loan: Loan, lender: Institution) -> None:
+    why, case, about = Why.LINKAGE, loan.case_number, request.request_id
+    with wiring.acts.act(Act.LOAN_ORDER, "request", about, purpose=why, case_number=case) as act:
+        kind, state = _kind(wiring, loan), wiring.registry_reader.current_state()
+        wanted = whom_to_ask_about(wiring, kind, state)
+        act.add(numbers=len(wanted.numbers))
+        files = order_files(
+            wanted,
+            loan.agreement,
+            wiring.definition.definition,
+            kind,
+            age_key=lender.age_key,
+            answer_key=loan.public_key,
+        )
+        draft = admit_to_release(
+            Draft(Kind.LOAN_ORDER, wiring.registry, loan.lender, state, wiring.definition.sha256, files),
+            recipient=loan.lender,
+            institutions=wiring.institution_ids,
+        )
+        named = write_draft(wiring, draft)
+        act.digests.update(draft=named.sha256)
+        with wiring.control.changing(act.position) as connection:
+            require_state(wiring, state)
+            if request.state is RequestState.FILED:
+                close_request(connection, request.request_id, RequestState.DONE, reason="", at=wiring.now)
+            propose(
+                connection,
+                wiring.registry,
+                named,
+                subject=request.request_id,
+                needs_person=policy_of(draft.kind).needs_person,
+                at=wiring.now,
+            )
+
+
+def _link_loan(wiring: Wiring, loan: Loan) -> bool:
+    """Link the lender's first usable file; a file that cannot be used is answered and waits for destruction."""
+    if loan.due < wiring.now.date():
+        return False  # `destroy` comes first; nothing borrowed is read past its day
+    lent = [drop for drop in drops_of(wiring.control, wiring.registry, DropState.LENT) if drop.loan_id == loan.loan_id]
+    for drop in lent:
+        if drop.reason:
+            continue
+        try:
+            _link_file(wiring, loan, drop)
+        except Rejected as why:
+            _refuse(wiring, loan, drop, why.code)
+            continue
+        return True
+    return False
+
+
+def _link_file(wiring: Wiring, loan: Loan, drop: Drop) -> None:
+    if drop.attempts >= ATTEMPTS_BEFORE_REJECTION:
+        raise Rejected("E_LOAN_CRASHED")
+    why, case = Why.LINKAGE, loan.case_number
+    with wiring.acts.act(Act.LOAN_LINK, "loan", loan.loan_id, purpose=why, case_number=case) as act:
+        # Counted before it is opened: a file that ends the program must not do so at every run, before other loans.
+        with wiring.control.changing(act.position) as connection:
+            count_attempt(connection, drop.drop_uuid)
+        kind = _kind(wiring, loan)
+        linked = _linked(wiring, loan, kind, drop)
+        act.add(rows=linked.linkage.loan_rows, linked=linked.linkage.linked_persons)
+        wiring.registry_writer.keep_tables(_finished(wiring, kind, linked), act.position)
+    # A crash here leaves finished tables of a loan that counts as open; it is linked once more, with the same result.
+    with wiring.acts.act(Act.LOAN_FINISH, "loan", loan.loan_id, purpose=why, case_number=case) as act:
+        with wiring.control.changing(act.position) as connection:
+            finish_loan(connection, loan, asdict(linked.linkage))
+
+
+def _kind(wiring: Wiring, loan: Loan) -> LoanKind:
+    return {kind.id: kind for kind in wiring.definition.definition.loans}[loan.kind]
+
+
+def _linked(wiring: Wiring, loan: Loan, kind: LoanKind, drop: Drop) -> Linked:
+    """A lender's file, opened in memory and linked exactly with the people whose rows may be read for it."""
+    sealed = unpack(durable.read(wiring.path(Folder.LOANS, Access.READ) / f"{drop.drop_uuid}.drop"))
+    keys = wiring.keystore(Folder.LOAN_KEYS, Access.READ)
+    rows = open_loan_file(
+        sealed.manifest,
+        sealed.signature,
+        sealed.payload,
+        identity=unwrap_identity(keys.get(loan.loan_id), wiring.keys.get("loans")),
+        agreement=loan.agreement,
+        form=kind,
+        signers=wiring.signers,
+        at=wiring.now,
+        limits=Limits(entries=2, total=MOST_LOAN_BYTES),
+    )
+    reader, definition = wiring.registry_reader, wiring.definition.definition
+    forms = [form for form in definition.forms if form.subject == "person"]
+    people = pl.concat(
+        [reader.read(form.id, state=None, purpose=Purpose.LINKAGE).select(PSEUDONYM, SENDER) for form in forms]
+    )
+    resolver = Resolver(wiring.vault_reader, Mode(wiring.settings.mode), wiring.now.date())
+    return link_rows(rows, resolver, people, kind)
+
+
+def _finished(wiring: Wiring, kind: LoanKind, linked: Linked) -> list[ReleasableTable]:
+    """Every table of this loan and every closed period, after disclosure control: all that outlives the loan."""
+    reader, loaded = wiring.registry_reader, wiring.definition
+    released = [Released(*facts) for facts in released_tables(wiring.control, wiring.registry)]
+    state = reader.current_state()
+    finished = []
+    for period in closed_periods(wiring):
+        for table in loaded.definition.tables:
+            if not isinstance(table, LoanShareTable) or table.loan != kind.id:
+                continue
+            made = loan_share_table(
+                reader,
+                loaded.definition,
+                table,
+                linked.frame,
+                period=period,
+                state=state,
+                definition_sha256=loaded.sha256,
+            )
+            shown = suppress(made, "public", policy_for(loaded.definition))
+            finished.append(check_against_ledger(shown, released, recipient=PUBLIC))
+    return finished
+
+
+def _refuse(wiring: Wiring, loan: Loan, drop: Drop, code: str) -> None:
+    """Tell the lender why its file cannot be used; nothing of the file is kept."""
+    with wiring.acts.act(Act.LOAN_REFUSE, "drop", drop.drop_uuid, case_number=loan.case_number) as act:
+        explanation = CODES[code]
+        words = (explanation.text_nb or explanation.text, explanation.remedy_nb or explanation.remedy)
+        text = "\r\n".join((f"Lån {loan.loan_id}: filen kan ikke brukes ({code}).", *words, ""))
+        draft = admit_to_release(
+            Draft(
+                Kind.NOTICE,
+                wiring.registry,
+                loan.lender,
+                0,
+                wiring.definition.sha256,
+                (DraftFile("melding.txt", text.encode()),),
+            ),
+            recipient=loan.lender,
+            institutions=wiring.institution_ids,
+        )
+        named = write_draft(wiring, draft)
+        with wiring.control.changing(act.position) as connection:
+            refuse_lent(connection, drop.drop_uuid, code)
+            propose(
+                connection,
+                wiring.registry,
+                named,
+                subject=drop.drop_uuid,
+                needs_person=policy_of(draft.kind).needs_person,
+                at=wiring.now,
+            )

@@ -1,0 +1,145 @@
+"""Result tables and the ledger → drafts, one for each institution and period, that wait for a person's approval.
+
+The national pages are drafted last, and wait for two people.
+"""
+
+from enclave import __version__
+from enclave.control.institutions import find_institution
+from enclave.control.releases import propose, released_tables, releases_of
+from enclave.disclosure.difference import PUBLIC, Released, check_against_ledger
+from enclave.disclosure.linked import suppress_together
+from enclave.disclosure.policy import policy_for
+from enclave.disclosure.suppress import withheld_texts
+from enclave.errors import Refused
+from enclave.flow import Act
+from enclave.model.draft import Draft, Kind, NamedDraft
+from enclave.model.table import ReleasableTable, ResultTable, Withheld
+from enclave.release.gate import admit as admit_to_release
+from enclave.release.gate import policy_of
+from enclave.report.results import result_files
+from enclave.wiring import Wiring
+from jobs.drafts import sweep_drafts, write_draft
+from jobs.requested import require_state
+from jobs.site import new_site, newest_borrowed
+
+
+def release(wiring: Wiring) -> dict[str, int]:
+    """Draft what is new for each institution; answers how many drafts, and how many tables the ledger forbade."""
+    _propose_named(wiring)
+    named = {stored.draft.sha256 for stored in wiring.registry_reader.drafts()}
+    sweep_drafts(wiring, named | {one.draft_sha256 for one in releases_of(wiring.control, wiring.registry)})
+    counts = {"drafts": 0, "repeated": 0, "sites": 0}
+    for (recipient, period), tables in _newest_tables(wiring).items():
+        shown = _shown(wiring, recipient, period, tables)
+        new = [table for table in shown if not _is_repeated(table)]
+        counts["repeated"] += len(shown) - len(new)
+        if new:
+            _draft(wiring, recipient, shown, new, tables)
+            counts["drafts"] += 1
+    counts["sites"] = _draft_site(wiring)
+    return counts
+
+
+def _newest_tables(wiring: Wiring) -> dict[tuple[str, str], list[ResultTable]]:
+    """The newest tables before disclosure control, by (institution, period), in the definition's order."""
+    newest = (wiring.registry_reader.current_state(), wiring.definition.sha256)
+    found: dict[tuple[str, str], list[ResultTable]] = {}
+    for table in wiring.registry_reader.tables(finished=False):
+        if isinstance(table, ResultTable) and table.recipient and (table.state, table.definition) == newest:
+            found.setdefault((table.recipient, table.period), []).append(table)
+    return dict(sorted(found.items()))
+
+
+def _shown(wiring: Wiring, recipient: str, period: str, tables: list[ResultTable]) -> list[ReleasableTable]:
+    """What this institution may see of its tables, and of the finished tables of loans, for one period."""
+    policy = policy_for(wiring.definition.definition)
+    own = suppress_together(tables, wiring.definition.definition, "institution", policy)
+    borrowed = newest_borrowed(wiring.registry_reader.tables(finished=True), period, tables[0].state)
+    released = [Released(*facts) for facts in released_tables(wiring.control, wiring.registry)]
+    return [check_against_ledger(table, released, recipient=recipient) for table in (*own, *borrowed)]
+
+
+def _is_repeated(table: ReleasableTable) -> bool:
+    return all(figure.withheld is Withheld.REPEATED for figure in table.figures)
+
+
+def _draft(
+    wiring: Wiring,
+    recipient: str,
+    shown: list[ReleasableTable],
+    new: list[ReleasableTable],
+    tables: list[ResultTable],
+) -> None:
+    loaded, state = wiring.definition, tables[0].state
+    withheld = frozenset().union(*(withheld_texts(table, part) for table, part in zip(tables, shown, strict=False)))
+    with wiring.acts.act(Act.RELEASE_DRAFT, "institution", recipient, counts={"tables": len(new)}) as act:
+        name = find_institution(wiring.control, wiring.registry, recipient).name
+        draft = admit_to_release(
+            Draft(
+                Kind.RELEASABLE_TABLE,
+                wiring.registry,
+                recipient,
+                state,
+                loaded.sha256,
+                result_files(shown, loaded.definition, recipient_name=name, code_version=__version__),
+                tuple((table.table, table.period) for table in new),
+            ),
+            recipient=recipient,
+            institutions=wiring.institution_ids,
+            withheld_texts=withheld,
+        )
+        named = write_draft(wiring, draft)
+        wiring.registry_writer.name_drafts([named], act.position)
+    _propose(wiring, named)
+
+
+def _propose_named(wiring: Wiring) -> None:
+    """Enter drafts in the ledger that the registry names and a killed run did not enter."""
+    known = {one.release_id for one in releases_of(wiring.control, wiring.registry)}
+    for stored in wiring.registry_reader.drafts():
+        ours = stored.position.log_id == wiring.log.log_id
+        if ours and stored.drop_uuid is None and stored.draft.draft_id not in known:
+            _propose(wiring, stored.draft)
+
+
+def _propose(wiring: Wiring, draft: NamedDraft) -> None:
+    with wiring.acts.act(Act.RELEASE_PROPOSE, "release", draft.draft_id) as act:
+        with wiring.control.changing(act.position) as connection:
+            propose(
+                connection,
+                wiring.registry,
+                draft,
+                subject="",
+                needs_person=policy_of(draft.kind).needs_person,
+                at=wiring.now,
+            )
+
+
+def _draft_site(wiring: Wiring) -> int:
+    """Propose new national pages; 0 where there are none, or the registry moved, and the next run makes them anew."""
+    site = new_site(wiring)
+    if site is None:
+        return 0
+    state, tables = site.draft.state, len(site.draft.tables)
+    try:
+        with wiring.acts.act(Act.SITE_DRAFT, "state", str(state), counts={"tables": tables}) as act:
+            draft = admit_to_release(
+                site.draft, recipient=PUBLIC, institutions=wiring.institution_ids, withheld_texts=site.withheld
+            )
+            named = write_draft(wiring, draft)
+            with wiring.control.changing(act.position) as connection:
+                # Asked in the same transaction: a withdrawal is seen here, or cancels what is proposed here.
+                require_state(wiring, state)
+                propose(
+                    connection,
+                    wiring.registry,
+                    named,
+                    subject=site.subject,
+                    needs_person=policy_of(named.kind).needs_person,
+                    at=wiring.now,
+                )
+    except Refused as why:
+        if why.code != "R_STATE_MOVED":
+            raise
+        return 0
+    return 1

@@ -1,0 +1,144 @@
+"""Running one job as a process of its own: confined first, then proved, then let loose; the only broad `except`.
+
+Order: settings → private memory → lock → Landlock → log verified → own unresolved intents resolved → the job.
+A crash anywhere leaves an open intent and a run without an end; the next run of the same job takes it from there.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+
+from enclave import durable
+from enclave.audit.acts import Acts
+from enclave.audit.log import FileLog
+from enclave.audit.record import Phase
+from enclave.control.database import Control
+from enclave.control.runs import Run, begin_run, end_run
+from enclave.errors import EnclaveError, Halt, Refused, explain
+from enclave.flow import Act
+from enclave.folders import WorkingFolder
+from enclave.halted import ONLY_THIS_RUN, halt_until_recovered, require_not_halted
+from enclave.settings import Settings, read_settings
+from enclave.wiring import Wiring, open_log
+from jobs.confine import confine, keep_memory_private, temporary_folder
+from jobs.confinement import confinement_of, make_missing_journals
+from jobs.evidence import happened
+from jobs.schedule import JOBS
+
+explain("R_JOB_UNKNOWN", "There is no such job.", "See `enclave job list`.")
+explain("R_REGISTRY_UNKNOWN", "This server has no such registry.", "Its registries are the sections of enclave.toml.")
+explain(
+    "H_UNEXPECTED",
+    "A job ended by a mistake in the program.",
+    "The next run takes up where this one stopped. Report the module and line in the operational log as a bug.",
+)
+
+log = structlog.get_logger()
+
+
+def run_job(folder: WorkingFolder, name: str, registry: str, *, now: datetime | None = None) -> int:
+    """Run one job now and answer the process's exit code; every error is told on stderr and in the operational log."""
+    try:
+        settings = read_settings(folder.settings)
+        outcome = _run_locked(folder, settings, name, registry, now or datetime.now(UTC))
+    except EnclaveError as error:
+        print(error, file=sys.stderr)  # noqa: T201  the person at the terminal reads it; it holds no data
+        log.error("job did not run", job=name, registry=registry, code=error.code)
+        return error.exit_code
+    return outcome
+
+
+def _run_locked(folder: WorkingFolder, settings: Settings, name: str, registry: str, now: datetime) -> int:
+    if name not in JOBS:
+        raise Halt("R_JOB_UNKNOWN")
+    if registry not in settings.registries:
+        raise Halt("R_REGISTRY_UNKNOWN")
+    job = JOBS[name]
+    require_not_halted(folder)
+    keep_memory_private()
+    with (
+        durable.lock(folder.locks / f"{name}@{registry}.lock"),
+        temporary_folder(folder, settings, name, registry) as temporary,
+    ):
+        make_missing_journals(job, folder, registry)
+        confined = confine(confinement_of(job, folder, settings, registry, temporary))
+        if not confined:
+            log.warning("this kernel has no Landlock: only the unit's sandbox confines the job", job=name)
+        control = Control(folder.control)
+        audit = _verified_log(folder, control, now)
+        run = Run(str(uuid4()), name, registry, now.isoformat(), None, None, "")
+        begin_run(control, run)
+        acts = Acts(audit, job=name, registry=registry, run=run.run_id, actor=f"job:{name}")
+        wiring = Wiring(job, folder, settings, registry, control, acts, audit, now)
+        try:
+            resolve_own_intents(wiring)
+            counts = _step(name)(wiring)
+            wiring.close()
+        except Halt as halt:
+            end_run(control, run.run_id, outcome="halted", reason=halt.code, at=datetime.now(UTC))
+            if halt.code not in ONLY_THIS_RUN:
+                # The mark below is a file that can be removed; the log remembers, unless it is the log that is damaged.
+                with suppress(Halt):
+                    acts.note("server.halt", "job", name, reason=halt.code)
+            halt_until_recovered(folder, halt, now)
+            raise
+        except EnclaveError as error:
+            end_run(control, run.run_id, outcome="refused", reason=error.code, at=datetime.now(UTC))
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as mistake:  # noqa: BLE001  the one place: a mistake of ours ends the job, not the server
+            # Also what is no Exception: the panic of a Rust library, whose text may quote a value.
+            end_run(control, run.run_id, outcome="failed", reason="H_UNEXPECTED", at=datetime.now(UTC))
+            log.error("job failed", job=name, registry=registry, error=type(mistake).__name__, at=_place_of(mistake))
+            raise Halt("H_UNEXPECTED", place=f"{name}: {type(mistake).__name__} at {_place_of(mistake)}") from None
+        end_run(control, run.run_id, outcome="ok", reason="", at=datetime.now(UTC))
+    log.info("job done", job=name, registry=registry, **counts)
+    return 0
+
+
+def _verified_log(folder: WorkingFolder, control: Control, now: datetime) -> FileLog:
+    """The audit log, if all of it stands; otherwise nothing runs any more until two people have looked."""
+    try:
+        audit = open_log(folder)
+        newest = control.newest_act(audit.log_id)
+        if newest is not None:
+            # A log that was cut together with its checkpoints is still shorter than what was done under it.
+            audit.require(newest)
+    except Halt as halt:
+        halt_until_recovered(folder, halt, now)
+        raise
+    return audit
+
+
+def resolve_own_intents(wiring: Wiring) -> None:
+    """Ask the evidence of every intent that a killed run of this job left open, and record the answer.
+
+    The lock of this job is held, so no living run owns these intents.
+    """
+    for intent in wiring.log.unresolved(wiring.job.name, wiring.registry):
+        try:
+            found = happened(Act(intent.act), intent, wiring)
+        except Refused:
+            # One institution's folder cannot be asked now. Its intent stays open for the next run; the others go on.
+            continue
+        wiring.acts.resolve(intent, Phase.RECOVERED if found else Phase.ABANDONED)
+
+
+def _step(name: str) -> Callable[[Wiring], dict[str, int]]:
+    # Each job's module is imported by the job that runs: `collect` never loads a database driver it has no use for.
+    function: Callable[[Wiring], dict[str, int]] = getattr(import_module(f"jobs.{name}"), name)
+    return function
+
+
+def _place_of(mistake: BaseException) -> str:
+    """Module and line of the innermost frame that is ours: never the exception's text, which could hold data."""
+    frames = [frame for frame in traceback.extract_tb(mistake.__traceback__) if "site-packages" not in frame.filename]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"

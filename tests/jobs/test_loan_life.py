@@ -1,0 +1,127 @@
+"""Law 5: a loan's key is made by `link`, and destroyed by `destroy` – when asked, and when its day is past."""
+
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from enclave.audit.record import Position
+from enclave.control.database import Control
+from enclave.control.institutions import Institution, add_institution
+from enclave.control.loans import find_loan, request_loan
+from enclave.control.releases import releases_of
+from enclave.control.requests import requests_of
+from enclave.crypto import sshsig
+from enclave.crypto.keystore import Keystore
+from enclave.desk import Desk
+from enclave.errors import Refused
+from enclave.flow import LoanState, ReleaseState, RequestState
+from enclave.folders import WorkingFolder
+from enclave.grants import Folder
+from enclave.model.draft import Kind
+from enclave.model.loan import LoanAgreement
+from enclave.settings import read_settings
+from tests.jobs.working import founded
+
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> WorkingFolder:
+    """A server that knows a lender."""
+    folder = founded(tmp_path / "working")
+    key = sshsig.new_key("nav")[1]
+    with Control(folder.control).changing(Position("an earlier log", 1)) as connection:
+        add_institution(connection, Institution("kar", "nav", "NAV", "lender", key, "nav-1", "2026-01-01"))
+    return folder
+
+
+def agreed(due: date) -> LoanAgreement:
+    """A loan of one benefit."""
+    return LoanAgreement("nav-2026", "kar", "nav", "linkage", "2026/1", ("aap",), due)
+
+
+def run(server: WorkingFolder, *words: str) -> str:
+    """Run a job or a command and answer what it printed."""
+    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def job(server: WorkingFolder, name: str) -> None:
+    """Run one job."""
+    run(server, "jobs", "run", name, "--registry", "kar", "--config", str(server.settings))
+
+
+def test_a_loan_is_destroyed_when_asked_and_certified(server: WorkingFolder) -> None:
+    """Its key exists from `link` to `destroy`; the certificate says so, waits for nobody, and can be read here."""
+    desk, control = Desk(server, read_settings(server.settings), "kar"), Control(server.control)
+    keys = Keystore(server.registry("kar").folder(Folder.LOAN_KEYS))
+    desk.open_loan(agreed(TODAY + timedelta(days=30)), "nav", TODAY)
+    assert find_loan(control, "kar", "nav-2026").state is LoanState.REQUESTED
+    job(server, "link")
+    opened = find_loan(control, "kar", "nav-2026")
+    assert (opened.state, keys.names()) == (LoanState.OPEN, ("nav-2026",))
+    assert opened.public_key.startswith("age1")
+
+    desk.destroy_loan("nav-2026", "2026/2")
+    job(server, "destroy")
+
+    destroyed = find_loan(control, "kar", "nav-2026")
+    assert (destroyed.state, destroyed.overdue_days, keys.names()) == (LoanState.DESTROYED, 0, ())
+    (certificate,) = releases_of(control, "kar")
+    assert (certificate.kind, certificate.recipient, certificate.state) == (
+        Kind.CERTIFICATE,
+        "nav",
+        ReleaseState.APPROVED,
+    )
+    assert [request.state for request in requests_of(control, "kar")] == [RequestState.DONE]
+    printed = run(server, "enclave", "--config", str(server.settings), "loan", "certificate", "nav-2026")
+    assert "SLETTESERTIFIKAT" in printed
+    with pytest.raises(Refused, match="R_LOAN_STATE"):
+        desk.destroy_loan("nav-2026", "2026/3")
+
+
+def test_a_loan_past_its_day_is_destroyed_and_its_lateness_recorded(server: WorkingFolder) -> None:
+    """The server was off when the day passed: the next `destroy` does it, nobody having asked."""
+    control = Control(server.control)
+    with control.changing(Position("an earlier log", 2)) as connection:
+        request_loan(connection, agreed(TODAY - timedelta(days=3)), "nav")
+    job(server, "link")
+
+    job(server, "destroy")
+
+    destroyed = find_loan(control, "kar", "nav-2026")
+    assert destroyed.state is LoanState.DESTROYED
+    assert destroyed.overdue_days in (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"lender": "nobody"}, "nav"),
+        ({"variables": ("aap", "income")}, "nav"),
+        ({"variables": ()}, "nav"),
+        ({"due": TODAY}, "nav"),
+        ({}, "ssb"),
+    ],
+)
+def test_a_loan_that_fits_nothing_is_refused(server: WorkingFolder, change: dict[str, object], kind: str) -> None:
+    """An unknown lender, a variable or kind outside the definition, no variable, a day that is not ahead."""
+    desk = Desk(server, read_settings(server.settings), "kar")
+    facts = {**vars(agreed(TODAY + timedelta(days=30))), **change}
+
+    with pytest.raises(Refused):
+        desk.open_loan(LoanAgreement(**facts), kind, TODAY)  # type: ignore[arg-type]
+
+
+def test_a_loans_id_is_never_used_twice(server: WorkingFolder) -> None:
+    """A second loan of the same id is refused; its act is recorded as failed."""
+    desk = Desk(server, read_settings(server.settings), "kar")
+    agreement = agreed(TODAY + timedelta(days=30))
+    desk.open_loan(agreement, "nav", TODAY)
+
+    with pytest.raises(Refused, match="R_LOAN_EXISTS"):
+        desk.open_loan(agreement, "nav", TODAY)
