@@ -1,0 +1,110 @@
+"""`enclave loan`: borrowed data, from the agreement to the certificate."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from enclave import durable
+from enclave.cli.session import Json, open_session, say, show
+from enclave.control.database import Control
+from enclave.control.loans import find_loan, loans_of
+from enclave.control.releases import releases_of
+from enclave.crypto.keyring import Keyring
+from enclave.errors import Refused, explain
+from enclave.grants import Folder
+from enclave.model.draft import Kind
+from enclave.model.loan import LoanAgreement
+from enclave.release.drafts import open_draft
+from enclave.wiring import utc_now
+from jobs.drafts import find_draft
+
+explain(
+    "R_NO_CERTIFICATE",
+    "There is no certificate of this loan here.",
+    "It is written when the loan is destroyed; see `enclave loan list`.",
+)
+
+app = typer.Typer(no_args_is_help=True, help="Loans of individual data.")
+
+
+@app.command("open")
+def open_loan(
+    context: typer.Context,
+    loan_id: Annotated[str, typer.Argument(help="A new id, such as nav-2026.")],
+    kind: Annotated[str, typer.Option(help="Which loan of the registry's definition.")],
+    lender: Annotated[str, typer.Option(help="The lender's institution id.")],
+    variables: Annotated[str, typer.Option(help="The agreed variables, with commas between.")],
+    case_number: Annotated[str, typer.Option(help="The agreement's case number.")],
+    due: Annotated[str, typer.Option(help="The day by which the loan is destroyed, ISO.")],
+) -> None:
+    """Enter a loan. The job `link` makes its key; `loan show` then prints what the lender seals to."""
+    session = open_session(context)
+    agreement = LoanAgreement(
+        loan_id,
+        session.registry,
+        lender,
+        "linkage",
+        case_number,
+        tuple(sorted(name.strip() for name in variables.split(","))),
+        date.fromisoformat(due),
+    )
+    session.desk.open_loan(agreement, kind, utc_now().date())
+    say("entered; run `enclave job run link` to make its key")
+
+
+@app.command()
+def order(context: typer.Context, loan_id: Annotated[str, typer.Argument(help="A loan that is not used yet.")]) -> None:
+    """Ask for the list of people that a lender needs; the project lead signs the request, `link` seals the list."""
+    request_id = open_session(context).desk.order_loan(loan_id)
+    say(f"filed as request {request_id}; the project lead signs what `request show {request_id} --text` prints,")
+    say("`request approve` takes the signature, and the job `link` makes and seals the list")
+
+
+@app.command("list")
+def list_loans(context: typer.Context, as_json: Json = False) -> None:
+    """List every loan with its state and due date."""
+    session = open_session(context)
+    loans = loans_of(Control(session.folder.control), session.registry)
+    show(
+        ["loan_id", "state", "lender", "due", "case_number", "destroyed_at", "overdue_days"],
+        map(vars, loans),
+        as_json=as_json,
+    )
+
+
+@app.command("show")
+def show_loan(context: typer.Context, loan_id: str, as_json: Json = False) -> None:
+    """Show one loan: its public key for the lender, and how its rows met the registry."""
+    session = open_session(context)
+    loan = find_loan(Control(session.folder.control), session.registry, loan_id)
+    show(["fact", "value"], [{"fact": name, "value": value} for name, value in vars(loan).items()], as_json=as_json)
+
+
+@app.command()
+def destroy(
+    context: typer.Context, loan_id: str, case_number: Annotated[str, typer.Option(help="The case in the archive.")]
+) -> None:
+    """Ask for a loan to be destroyed before its day; the job `destroy` does it and writes the certificate."""
+    request_id = open_session(context).desk.destroy_loan(loan_id, case_number)
+    say(f"filed as request {request_id}; run `enclave job run destroy`")
+
+
+@app.command()
+def certificate(context: typer.Context, loan_id: str) -> None:
+    """Print the certificate of a destroyed loan, opened with the viewing key; its lender got it signed."""
+    session = open_session(context)
+    lies = session.folder.registry(session.registry)
+    found = [
+        release
+        for release in releases_of(Control(session.folder.control), session.registry)
+        if release.kind is Kind.CERTIFICATE and release.subject == loan_id
+    ]
+    path = find_draft(lies.folder(Folder.DRAFTS), found[0].draft_sha256) if found else None
+    if path is None or not path.exists():
+        raise Refused("R_NO_CERTIFICATE")
+    draft = open_draft(durable.read(path), Keyring(lies.keys, frozenset({"viewing"})).get("viewing"))
+    for file in draft.files:
+        if file.name.endswith(".txt"):
+            for line in file.content.decode("utf-8-sig").splitlines():
+                say(line)

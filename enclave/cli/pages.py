@@ -1,0 +1,67 @@
+"""The data processor's pages in `pages/`, written after each `run --once` and each `status`."""
+
+from enclave import durable
+from enclave.control.database import Control
+from enclave.control.loans import Loan, loans_of
+from enclave.folders import WorkingFolder
+from enclave.report.status import Block, status_page
+from enclave.settings import Settings
+from enclave.status import Status, look
+from enclave.wiring import utc_now
+from jobs.reasons import meaning_of
+
+
+def write_pages(folder: WorkingFolder, settings: Settings) -> None:
+    """Write `pages/REGISTRY.html`, and `pages/REGISTRY-linkage-LOAN.html` for each loan that was linked."""
+    now = utc_now()
+    for registry in sorted(settings.registries):
+        seen = look(folder, registry, now)
+        page = status_page(
+            title=f"Status of {registry}",
+            server=settings.server,
+            at=now,
+            alarm=f"Halted: {seen.halted}. See `enclave recover`." if seen.halted else "",
+            blocks=_blocks(seen),
+            facts={f"drops {name}": number for name, number in seen.drops},
+        )
+        durable.write(folder.pages / f"{registry}.html", page, mode=0o644)
+        for loan in loans_of(Control(folder.control), registry):
+            if loan.report is not None:
+                durable.write(folder.pages / f"{registry}-linkage-{loan.loan_id}.html", _linkage(loan, settings))
+
+
+def _blocks(seen: Status) -> list[Block]:
+    return [
+        Block(
+            "What waits",
+            ("what", "for whom", "since", "why"),
+            tuple((one.what, one.who, one.since[:16], one.why) for one in seen.waiting),
+        ),
+        Block(
+            "Rejected drops",
+            ("reason", "how many", "meaning"),
+            tuple((code, str(number), meaning_of(code)) for code, number in seen.rejected),
+        ),
+        Block("Releases", ("state", "how many"), tuple((name, str(number)) for name, number in seen.releases)),
+        Block("Loans", ("loan", "state", "due"), seen.loans),
+        Block("Last runs that failed", ("job", "started", "reason"), seen.failed_runs),
+    ]
+
+
+def _linkage(loan: Loan, settings: Settings) -> bytes:
+    report = loan.report or {}
+    totals = {name: value for name, value in report.items() if isinstance(value, int)}
+    by_institution = report.get("by_institution")
+    rows = tuple(tuple(str(cell) for cell in row) for row in by_institution) if isinstance(by_institution, list) else ()
+    return status_page(
+        title=f"Linkage report of {loan.loan_id}",
+        server=settings.server,
+        at=utc_now(),
+        alarm="",
+        blocks=[
+            Block(
+                "By institution (not rounded: for the data processor only)", ("institution", "people", "linked"), rows
+            )
+        ],
+        facts={name.replace("_", " "): value for name, value in totals.items()},
+    )

@@ -1,0 +1,23 @@
+"""`enclave person`: the rights of people. A number is read without echo or from standard input, never an argument."""
+
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+
+from enclave.cli.session import open_session, say
+from enclave.crypto.secret import Secret
+
+app = typer.Typer(no_args_is_help=True, help="Withdrawal and, later, the other rights.")
+
+
+@app.command()
+def withdraw(
+    context: typer.Context, case_number: Annotated[str, typer.Option(help="The case in the archive.")]
+) -> None:
+    """File the withdrawal of a person's consent; the job `rights` carries it out."""
+    desk = open_session(context).desk
+    typed = getpass.getpass("national number (not shown): ") if sys.stdin.isatty() else sys.stdin.readline()
+    request_id = desk.withdraw(Secret(typed.strip().encode()), case_number)
+    say(f"filed as request {request_id}; run `enclave job run rights`")

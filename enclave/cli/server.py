@@ -1,0 +1,139 @@
+"""`enclave init, run, pause, status, doctor, recover, demo`: the server as a whole.
+
+What only one command needs is imported by it: the others start half a second sooner.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enclave import durable
+from enclave.cli.pages import write_pages
+from enclave.cli.session import Json, open_session, say, show
+from enclave.doctor import Finding, examine
+from enclave.status import look
+from enclave.wiring import utc_now
+from jobs.confine import landlock_version
+from jobs.road import run_once
+from jobs.scheduler import PAUSE, run_scheduler
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands at the top level."""
+    for command in (init, run, pause, status, doctor, recover_server, demo):
+        app.command(name={"recover_server": "recover"}.get(command.__name__, command.__name__))(command)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    registry: Annotated[str, typer.Option("--registry", help="Id of a shipped registry, or of --definition.")] = "kar",
+    definition: Annotated[
+        Path | None, typer.Option(help="Folder of the definition, if it is not a shipped one.")
+    ] = None,
+    server: Annotated[str, typer.Option(help="Name of this server, the origin of its audit log.")] = "enclave-1",
+    mode: Annotated[str, typer.Option(help="test or production.")] = "test",
+    project_lead: Annotated[
+        Path | None, typer.Option(help="The project lead's OpenSSH Ed25519 public key file.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The SFTP airlock's host.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The SFTP airlock's port.")] = 22,
+    user: Annotated[str, typer.Option(help="The server's login at the airlock.")] = "enclave",
+    database: Annotated[str, typer.Option(help="postgresql+psycopg://… instead of SQLCipher.")] = "",
+    vault_database: Annotated[str, typer.Option(help="postgresql+psycopg://… of another database and role.")] = "",
+) -> None:
+    """Make a working folder: settings, keys, log, empty databases. Refuses to overwrite."""
+    from enclave.desk import acting_person
+    from enclave.founding import CONFIG, Founding, found
+
+    values: dict[str, str | int | float] = {
+        "server": server,
+        "mode": mode,
+        "project_lead": "" if project_lead is None else project_lead.read_text(encoding="utf-8").strip(),
+        "host": host,
+        "port": port,
+        "user": user,
+        "database": database,
+        "vault_database": vault_database,
+    }
+    source = definition or CONFIG / "registries" / registry
+    made = found(Founding(folder, registry, source, values, f"person:{acting_person()}"))
+    say(f"made {made.root}")
+    say(f"next: pin the airlock's host key in {made.registry(registry).known_hosts}, register the key")
+    say(f"{made.registry(registry).keys / 'airlock-login.pub'} there, then `enclave institution add`")
+
+
+def run(
+    context: typer.Context, once: Annotated[bool, typer.Option("--once", help="Every job once, in road order.")] = False
+) -> None:
+    """Run the scheduler, or with --once every job once; the log is checkpointed first and last."""
+    session = open_session(context)
+    if not once:
+        run_scheduler(session.folder, session.settings)
+        return
+    code = run_once(session.folder, session.settings, lambda name, registry, code: say(f"{registry}: {name} → {code}"))
+    write_pages(session.folder, session.settings)
+    raise typer.Exit(code)
+
+
+def pause(
+    context: typer.Context, off: Annotated[bool, typer.Option("--off", help="Let jobs start again.")] = False
+) -> None:
+    """Start no new jobs until `enclave pause --off`; running ones end by themselves."""
+    folder = open_session(context).folder
+    if off:
+        durable.remove(folder.locks / PAUSE)
+        say("jobs start again")
+    else:
+        durable.write(folder.locks / PAUSE, b"")
+        say("paused")
+
+
+def status(context: typer.Context, as_json: Json = False) -> None:
+    """Say what waits, for whom, since when and why; exit code 1 if something waits for a person."""
+    session = open_session(context)
+    seen = look(session.folder, session.registry, utc_now())
+    if not as_json:
+        if seen.halted:
+            say(f"HALTED: {seen.halted}; see `enclave recover`")
+        for what, counted in (("drops", seen.drops), ("rejected", seen.rejected), ("releases", seen.releases)):
+            say(f"{what}: " + (", ".join(f"{number} {name}" for name, number in counted) or "none"))
+    show(["what", "who", "since", "why"], map(vars, seen.waiting), as_json=as_json)
+    write_pages(session.folder, session.settings)
+    raise typer.Exit(1 if seen.needs_person else 0)
+
+
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Look at everything that a run needs; exit code 1 if something is missing."""
+    session = open_session(context)
+    findings = (
+        *examine(session.folder, session.settings),
+        Finding("the kernel has Landlock", landlock_version() > 0, "Run jobs under the shipped systemd units only."),
+    )
+    rows = [{"what": one.what, "well": "yes" if one.well else "NO", "remedy": one.remedy} for one in findings]
+    show(["what", "well", "remedy"], rows, as_json=as_json)
+    raise typer.Exit(0 if all(one.well for one in findings) else 1)
+
+
+def recover_server(
+    context: typer.Context,
+    signature: Annotated[
+        Path | None, typer.Option(help="The project lead's SSHSIG (namespace request@enclave) over the statement.")
+    ] = None,
+) -> None:
+    """Without --signature print the statement to be signed; with it let the server run again."""
+    from enclave.recovery import recover, state_why
+
+    session = open_session(context)
+    if signature is None:
+        typer.echo(state_why(session.folder, session.settings).text().decode(), nl=False)
+        raise typer.Exit(1)
+    statement = recover(session.folder, session.settings, signature.read_bytes(), utc_now())
+    say(f"recovered from {statement.code}")
+
+
+def demo(folder: Annotated[Path, typer.Argument(help="A new folder for everything the demo leaves.")]) -> None:
+    """Walk the whole road on synthetic people over an embedded SFTP airlock."""
+    from enclave.demo.walk import walk
+
+    walk(folder)
