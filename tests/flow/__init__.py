@@ -1,0 +1,1 @@
+"""The whole road, walked by separate processes against real servers."""
