@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,18 +20,17 @@ from enclave.control.institutions import Institution, Role, add_institution, fin
 from enclave.control.loans import find_loan, request_loan
 from enclave.control.releases import PUBLIC, decide, find_release, tables_of
 from enclave.control.requests import (
-    SIGNATURE_NAMESPACE,
     Request,
     file_request,
     find_request,
     sign_request,
 )
 from enclave.control.runs import current_definition
-from enclave.crypto import age, keyring, sshsig
+from enclave.crypto import age, keyring
 from enclave.crypto.allowed_signers import key_blob
 from enclave.crypto.passphrase import new_passphrase
 from enclave.crypto.secret import Secret
-from enclave.errors import Halt, Refused, Rejected, explain
+from enclave.errors import Halt, Refused, explain
 from enclave.flow import COMMAND_LINE, Act, LoanState, ReleaseState, RequestState
 from enclave.folders import RegistryFolder, WorkingFolder
 from enclave.founding import keep_definition
@@ -39,6 +38,7 @@ from enclave.grants import Folder, Passphrases
 from enclave.halted import require_not_halted
 from enclave.model.loan import LoanAgreement
 from enclave.registry.load import LoadedDefinition, load, load_kept
+from enclave.second_person import verify_second_person
 from enclave.settings import Settings
 from enclave.wiring import open_log, utc_now
 
@@ -52,13 +52,6 @@ explain(
     "R_LOAN_STATE",
     "This loan has no key yet, or is used or destroyed already.",
     "See `enclave loan list`; a used loan is destroyed by the next run of `destroy`.",
-)
-explain(
-    "R_SECOND_PERSON",
-    "This act needs the project lead's signature over the request.",
-    "Let the project lead sign the text of `enclave request show ID --text` with ssh-keygen -Y sign, "
-    f"namespace {SIGNATURE_NAMESPACE}, and give the signature to `enclave request approve ID --signature FILE`; "
-    "`enclave release show` and `approve` do the same for what everyone may read.",
 )
 explain(
     "R_PUBLIC_KEY",
@@ -81,8 +74,6 @@ explain(
     "This institution sends no rows, so none can be given back to it.",
     "See `enclave institution list` for the institutions with the role `sender`.",
 )
-
-PROJECT_LEAD = "project-lead"
 
 
 def acting_person() -> str:
@@ -295,14 +286,3 @@ class Desk:
             self.control.changing(act.position) as connection,
         ):
             decide(connection, release_id, state, by=acting_person(), at=utc_now(), signature=signed)
-
-
-def verify_second_person(settings: Settings, text: bytes, signature: bytes, at: datetime) -> None:
-    """Whether the project lead signed exactly this text; Refused R_SECOND_PERSON otherwise."""
-    if not settings.project_lead:
-        raise Refused("R_SECOND_PERSON", place="project_lead in enclave.toml is empty")
-    lead = sshsig.AllowedSigner(PROJECT_LEAD, " ".join(settings.project_lead.split()[:2]), (SIGNATURE_NAMESPACE,))
-    try:
-        sshsig.verify(text, signature, (lead,), PROJECT_LEAD, SIGNATURE_NAMESPACE, at)
-    except Rejected as why:
-        raise Refused("R_SECOND_PERSON", place=why.code) from None

@@ -22,7 +22,6 @@ from enclave.control.releases import propose, released_tables, releases_of
 from enclave.control.requests import Request, close_request
 from enclave.crypto.keystore import unwrap_identity, wrap_identity
 from enclave.crypto.zip_directory import Limits
-from enclave.desk import verify_second_person
 from enclave.disclosure.difference import PUBLIC, Released, check_against_ledger
 from enclave.disclosure.policy import policy_for
 from enclave.disclosure.suppress import suppress
@@ -43,6 +42,7 @@ from enclave.registry.definition import LoanShareTable
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.release.loan_order import order_files
+from enclave.second_person import verify_second_person
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
 from jobs.orders import require_as_signed, whom_to_ask_about

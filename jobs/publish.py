@@ -18,7 +18,6 @@ from enclave.control.releases import (
     releases_of,
     tables_of,
 )
-from enclave.desk import verify_second_person
 from enclave.disclosure.difference import PUBLIC
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import ReleaseState
@@ -27,6 +26,7 @@ from enclave.model.draft import Draft, Kind
 from enclave.release.drafts import open_draft
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.site import signed_pages
+from enclave.second_person import verify_second_person
 from enclave.wiring import Wiring
 from jobs.drafts import find_draft
 

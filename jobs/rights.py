@@ -17,13 +17,13 @@ from enclave.control.releases import cancel_unsealed
 from enclave.control.requests import Request, close_request, requests_of
 from enclave.control.runs import apply_definition
 from enclave.crypto import age
-from enclave.desk import verify_second_person
 from enclave.errors import Refused, Rejected, explain
 from enclave.flow import Act, RequestState
 from enclave.grants import Access, Folder
 from enclave.registry.compare import additions
 from enclave.registry.load import load_kept
 from enclave.release.gate import POLICIES
+from enclave.second_person import verify_second_person
 from enclave.store import tables
 from enclave.wiring import Wiring
 

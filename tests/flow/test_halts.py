@@ -290,6 +290,7 @@ def test_a_number_is_never_an_argument(road: Road) -> None:
     number = synthetic(synthetic_birthday(), 3)
     wrong = road.enclave("person", "withdraw", number, "--case-number", "2026/7")
     assert wrong.code == 2
+    assert number not in wrong.out + wrong.err
     right = road.enclave("person", "withdraw", "--case-number", "2026/7", typed=f"{number}\n")
     assert right.code == 0
     assert number not in "".join((*right.words, right.out, right.err))

@@ -57,9 +57,14 @@ class Walked:
         """Where the libraries of a step's job put temporary files."""
         return temporary_of(self.road.folder, read_settings(self.road.folder.settings), step.job, REGISTRY)
 
+    def restore(self, step: Step) -> None:
+        """Put everything back to where it was before a step, the temporary folder that no job may unname included."""
+        self.road.restore(step.name)
+        shutil.rmtree(self.temporary(step), ignore_errors=True)
+
     def kill(self, step: Step, at: int) -> str:
         """Kill a job at one effect, run it again, and answer what is wrong then; "" where all is as it must be."""
-        self.road.restore(step.name)
+        self.restore(step)
         place = self.effects[step.name][at - 1] if at <= len(self.effects[step.name]) else f"{at}"
         try:
             died = self.run(step, at=at)
@@ -71,7 +76,7 @@ class Walked:
 
     def kill_in_the_kernel(self, step: Step, call: str, at: int) -> str | None:
         """Kill a job at its `at`-th system call of a kind, as `kill` does; None where it survives."""
-        self.road.restore(step.name)
+        self.restore(step)
         try:
             died = self.run(step, at=at, call=call)
             if not died.killed:
@@ -165,7 +170,7 @@ def test_a_job_killed_at_every_effect_ends_as_if_it_had_not_been(walked: Walked,
     """A kill at effect 1, 2, 3 … until the job survives: the end is always the one of the run without a kill."""
     step = STEPS[NAMES.index(name)]
     wrong = [walked.kill(step, at) for at in range(1, len(walked.effects[name]) + 1)]
-    walked.road.restore(name)
+    walked.restore(step)
     survived = walked.run(step, at=len(walked.effects[name]) + 1)
     assert survived.code == 0, "there are effects that the run without a kill did not have"
     assert not any(wrong), "\n".join(filter(None, wrong))
@@ -221,7 +226,7 @@ def test_a_process_killed_as_it_is_started_by_the_scheduler_ends_as_if_it_had_no
 def test_the_third_crash_on_a_drop_rejects_it_and_the_next_is_taken(walked: Walked) -> None:
     """A drop that ends the program each time it is opened holds up nobody, and is answered in the end."""
     step = STEPS[NAMES.index("admit")]
-    walked.road.restore(step.name)
+    walked.restore(step)
     control = Control(walked.road.folder.control)
     poison = drops_of(control, REGISTRY, DropState.COLLECTED)[0]
     assert (poison.sender, poison.stated_seq) == ("alfa", 1)
