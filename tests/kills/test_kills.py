@@ -113,6 +113,7 @@ def walked() -> Iterator[Walked]:
             for step in STEPS:
                 step.before(walked.road)
                 walked.road.keep(step.name)
+                shutil.rmtree(walked.temporary(step), ignore_errors=True)
                 ended = walked.run(step)
                 assert ended.code == 0, ended.output
                 walked.ends[step.name] = project(walked.road.folder.root, walked.road.live / "airlock")
