@@ -49,11 +49,6 @@ explain(
     "due date must lie ahead.",
 )
 explain(
-    "R_LOAN_STATE",
-    "This loan has no key yet, or is used or destroyed already.",
-    "See `enclave loan list`; a used loan is destroyed by the next run of `destroy`.",
-)
-explain(
     "R_PUBLIC_KEY",
     "This is not an OpenSSH Ed25519 public key.",
     "Make one with `ssh-keygen -t ed25519` and give its .pub file.",

@@ -34,11 +34,6 @@ explain(
     "Run the job `checkpoint`, then `seal` again.",
 )
 explain(
-    "R_NO_LONGER_APPROVED",
-    "A release was withheld or cancelled while it was being sealed.",
-    "None is needed: nothing of it left.",
-)
-explain(
     "H_NOT_DECIDED",
     "The ledger calls a release approved, but the audit log knows of nobody who approved it.",
     "Nothing was sealed. Find out who wrote to control.db, then `enclave recover`.",

@@ -16,6 +16,11 @@ from enclave.model.loan import LoanAgreement
 
 explain("R_LOAN_UNKNOWN", "There is no such loan.", "See `enclave loan list`.")
 explain("R_LOAN_EXISTS", "A loan with this id exists already.", "Choose another id; an id is never used twice.")
+explain(
+    "R_LOAN_STATE",
+    "This loan has no key yet, or is used or destroyed already.",
+    "See `enclave loan list`; a used loan is destroyed by the next run of `destroy`.",
+)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ REMINDER = "reminder-"
 """What the subject of a notice begins with that lists courses; the month follows."""
 
 explain("R_RELEASE_UNKNOWN", "There is no such release.", "See `enclave release list`.")
+explain(
+    "R_NO_LONGER_APPROVED",
+    "A release was withheld or cancelled while it was being sealed.",
+    "None is needed: nothing of it left.",
+)
 
 
 @dataclass(frozen=True)
