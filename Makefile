@@ -11,7 +11,7 @@ demo: compiled
 	$(RUN) -m enclave demo demo-out
 
 test: tools lint
-	$(RUN) -m pytest -m "not long"
+	$(RUN) -m pytest -m "not long" --numprocesses 2 --dist loadgroup
 
 test-long: tools
 	$(RUN) -m pytest -m long --timeout 7200

@@ -18,3 +18,10 @@ def postgres_cluster() -> Iterator[Cluster]:
 def postgres_database(postgres_cluster: Cluster) -> Callable[[], str]:
     """Call it for the URL of a fresh PostgreSQL database."""
     return postgres_cluster.new_database
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file run in one worker, and so do all tests of the demo, which is walked once for them."""
+    for item in items:
+        group = "demo" if item.path.parent.name == "demo" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
