@@ -90,7 +90,15 @@ def test_nothing_is_sealed_to_a_key_that_is_none(recipients: list[str]) -> None:
         age.seal(b"rows", recipients)
 
 
-@pytest.mark.parametrize("identity", [b"", b"AGE-SECRET-KEY-CANARY", b"\xff", RECIPIENT.encode()])
+WRONG_IDENTITIES = {
+    "nothing": b"",
+    "not a key": b"AGE-SECRET-KEY-CANARY",
+    "no text": b"\xff",
+    "a public key": RECIPIENT.encode(),
+}
+
+
+@pytest.mark.parametrize("identity", WRONG_IDENTITIES.values(), ids=WRONG_IDENTITIES)
 def test_a_wrong_identity_halts_without_showing_it(identity: bytes) -> None:
     """What is no identity halts, and the error shows nothing of it."""
     with pytest.raises(Halt, match="H_AGE_KEY") as caught:

@@ -103,6 +103,7 @@ def test_a_missing_key_halts(keys: Path, tmp_path: Path) -> None:
         *[("quarantine", content) for content in (b"", b"AGE-SECRET-KEY-1CANARY", b"age1abc")],
         *[("bundle-sign", content) for content in (b"", b"-----BEGIN OPENSSH PRIVATE KEY-----\nCANARY\n")],
     ],
+    ids=lambda part: part if isinstance(part, str) else f"{len(part)} bytes",
 )
 def test_a_wrong_key_halts_unseen(keys: Path, name: str, content: bytes) -> None:
     """An empty, short, long, misspelt or placeholder key halts and shows nothing of itself."""

@@ -268,6 +268,7 @@ def test_the_list_of_signers_reads_back() -> None:
         "ssh-ed25519 " + base64.b64encode(b"\x00\x00\x00\x0bssh-ed25518\x00\x00\x00\x20" + bytes(32)).decode(),
         "ssh-ed25519 " + base64.b64encode(base64.b64decode(PUBLIC.split()[1]) + b"x").decode(),
     ],
+    ids=["nothing", "no key", "too short", "another kind", "another kind inside", "too long"],
 )
 def test_only_ed25519_lines_are_keys(line: str) -> None:
     """A public line that is not exactly an Ed25519 key halts, wherever the signer came from."""
@@ -294,7 +295,7 @@ BAD_LINES = [
 ]
 
 
-@pytest.mark.parametrize("line", BAD_LINES)
+@pytest.mark.parametrize("line", BAD_LINES, ids=range(len(BAD_LINES)))
 def test_a_line_outside_the_strict_format_halts(line: str) -> None:
     """Wildcards, lists, authorities, local times, other keys and typing mistakes halt with the line's number."""
     with pytest.raises(Halt, match=r"H_SIGNERS \(line 2\)"):
