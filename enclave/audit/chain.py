@@ -5,6 +5,7 @@ of sequence, not linked to the line before it, or an outcome without an open int
 """
 
 import hashlib
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -44,10 +45,33 @@ class Chain:
         self.noted_tails: set[tuple[int, str]] = set()
         self.prev = FIRST_PREV
 
+    @classmethod
+    def at(
+        cls,
+        offset: int,
+        frontier: Frontier,
+        first: StoredEntry,
+        last: StoredEntry,
+        open_intents: Iterable[StoredEntry],
+        noted_tails: set[tuple[int, str]],
+    ) -> "Chain":
+        """A chain that goes on behind `last`, which ends at `offset` bytes, with what is known of the lines before."""
+        chain = cls()
+        chain.first, chain.last, chain.offset, chain.frontier = first, last, offset, frontier
+        chain.open_intents = {intent.seq: intent for intent in open_intents}
+        chain.noted_tails = set(noted_tails)
+        chain.prev = leaf_hash(canonical(last)[:-1]).hex()
+        return chain
+
     @property
     def size(self) -> int:
         """How many lines were taken; the sequence number of the next."""
         return self.frontier.size
+
+    @property
+    def origin(self) -> str:
+        """The name under which checkpoints of this log are signed; "" before its first line."""
+        return f"enclave/{self.first.object_id}/{self.first.log}" if self.first else ""
 
     def take(self, line: bytes) -> StoredEntry:
         """Take the next line, closed by its newline, or Halt H_LOG_BROKEN naming its sequence number."""

@@ -49,7 +49,7 @@ def prove(log: FileLog, seq: int) -> bytes:
         raise Refused("R_NOT_COVERED", place=f"seq {seq}")
     leaves = [leaf_hash(line) for line in lines]
     extra = base64.b64encode(lines[seq]).decode()
-    return _text([PROOF_HEADER, f"extra {extra}", f"index {seq}"], tree.inclusion_proof(leaves, seq), note)
+    return _text([PROOF_HEADER, f"extra {extra}", f"index {seq}"], tree.Tree(leaves).inclusion_proof(seq), note)
 
 
 def consistency(log: FileLog, older: bytes) -> bytes:
@@ -62,7 +62,7 @@ def consistency(log: FileLog, older: bytes) -> bytes:
     leaves = [leaf_hash(line) for line in lines]
     if not 0 < old.size <= signed.size or tree.root(leaves[: old.size]) != old.root:
         raise Refused("R_NOT_COVERED", place=f"size {old.size}")
-    return _text([f"old {old.size}"], tree.consistency_proof(leaves, old.size), note)
+    return _text([f"old {old.size}"], tree.Tree(leaves).consistency_proof(old.size), note)
 
 
 def _newest(log: FileLog) -> tuple[checkpoint.Checkpoint, bytes, list[bytes]]:

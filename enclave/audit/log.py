@@ -1,14 +1,12 @@
 """The audit log as a file: one line for each act, appended under a lock and durable before `record` returns.
 
 A folder holds `log.jsonl`, `checkpoints/SIZE`, `torn/` (bytes that a crash left after the last newline), `vkey` (the
-key that auditors verify checkpoints with) and `lock`. Several processes may append: each takes the lock, reads what
-others wrote since, and goes on from there. Damage is never repaired: it halts.
+key that auditors verify checkpoints with), `bookmark` (where a start reads on) and `lock`. Several processes may
+append: each takes the lock, reads what others wrote since, and goes on from there. Damage is never repaired: it halts.
 """
 
 import hashlib
-import os
 import re
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,42 +15,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from enclave import durable
-from enclave.audit import checkpoint
+from enclave.audit import bookmark, checkpoint, signed_note
 from enclave.audit.chain import CREATED, TORN_TAIL, Chain, key_digest
+from enclave.audit.reading import opened, read_on
 from enclave.audit.record import FIRST_PREV, Entry, Phase, Position, StoredEntry, canonical
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, explain
 
-explain(
-    "H_LOG_MISSING",
-    "The folder holds no audit log, or not one of this server.",
-    "Check the folder in enclave.toml; a new log is made only by `enclave init`.",
-    nb=("Mappen har ingen revisjonslogg.", "Kontroller mappen i enclave.toml; ny logg lages bare av `enclave init`."),
-)
-explain(
-    "H_LOG_SHORTER",
-    "The audit log is shorter than a checkpoint or a database says: lines at its end are gone.",
-    "Bring the whole log back from where it went; do not go on without it. See the auditor's guide.",
-    nb=(
-        "Revisjonsloggen er kortere enn et sjekkpunkt eller en database sier.",
-        "Finn hele loggen igjen; gå ikke videre uten. Se veiledningen for revisor.",
-    ),
-)
-explain(
-    "H_LOG_FORKED",
-    "The audit log is not the one that its newest checkpoint was signed over.",
-    "Keep the folder as it is and run `audit/verify.py` on a copy; someone rewrote the log or mixed two logs.",
-    nb=(
-        "Revisjonsloggen er ikke den som det nyeste sjekkpunktet ble signert over.",
-        "La mappen være som den er, og kjør `verify.py` på en kopi.",
-    ),
-)
-explain(
-    "H_LOG_CHANGED",
-    "The audit log was replaced or cut while a job was using it.",
-    "Find out what touched the folder; start again only after `audit verify` is clean.",
-    nb=("Revisjonsloggen ble byttet ut mens den var i bruk.", "Finn årsaken; kjør `audit verify` før ny start."),
-)
 explain(
     "H_LOG_WRITE",
     "The audit log cannot be written, so nothing may happen.",
@@ -77,7 +46,7 @@ explain(
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 CLOCK_ACCEPTED = "log.clock_accepted"
-LOG, LOCK, VKEY, CHECKPOINTS, TORN = "log.jsonl", "lock", "vkey", "checkpoints", "torn"
+LOG, LOCK, VKEY, CHECKPOINTS, TORN, BOOKMARK = "log.jsonl", "lock", "vkey", "checkpoints", "torn", "bookmark"
 
 Clock = Callable[[], datetime]
 
@@ -102,7 +71,7 @@ def create(folder: Path, server: str, public_key: bytes, clock: Clock) -> "FileL
         digests={"vkey": key_digest(public_key)},
     )
     first = _stored(entry, str(uuid4()), 0, FIRST_PREV, clock())
-    vkey = checkpoint.vkey_of(f"enclave/{server}/{first.log}", public_key)
+    vkey = signed_note.vkey_of(f"enclave/{server}/{first.log}", public_key)
     durable.write(folder / VKEY, vkey.encode() + b"\n")
     durable.write_new(folder / LOG, canonical(first))
     return open_log(folder, clock)
@@ -110,6 +79,8 @@ def create(folder: Path, server: str, public_key: bytes, clock: Clock) -> "FileL
 
 def open_log(folder: Path, clock: Clock) -> "FileLog":
     """A log whose every line, key and newest checkpoint was verified; anything else halts, and nothing is repaired.
+
+    Lines up to a signed bookmark were verified before; their bytes are compared with its digest.
 
     Only a torn last line, which a crash leaves, is moved to `torn/` and noted.
     """
@@ -132,7 +103,9 @@ class FileLog:
             for swept in (folder, folder / CHECKPOINTS, folder / TORN):
                 durable.sweep(swept)
             note = self._newest_note()
-            self._read_on(checkpoint.verify(note, self._vkey_text()) if note else None)
+            signed = checkpoint.verify(note, self._vkey_text()) if note else None
+            self._chain = self._bookmarked(signed) or Chain()
+            self._read_on(signed)
             self._check_vkey()
             self._note_torn_tails()
 
@@ -144,7 +117,7 @@ class FileLog:
     @property
     def origin(self) -> str:
         """The name under which checkpoints of this log are signed."""
-        return f"enclave/{self._first.object_id}/{self._first.log}"
+        return self._chain.origin
 
     @property
     def vkey(self) -> str:
@@ -160,10 +133,15 @@ class FileLog:
                 raise Halt("H_LOG_ORDER", place=entry.act)
             return self._append(entry)
 
-    def entries(self) -> Iterator[StoredEntry]:
-        """Every line, oldest first, as it stands now."""
+    def entries(self, *acts: str) -> Iterator[StoredEntry]:
+        """Every line, or those of some acts, oldest first, as it stands now."""
+        # A line that names no act of interest is not parsed: most of a long log is other acts.
+        named = [f'"act":"{act}"'.encode() for act in acts]
         for line in self.lines():
-            yield StoredEntry.model_validate_json(line)
+            if not acts or any(name in line for name in named):
+                entry = StoredEntry.model_validate_json(line)
+                if not acts or entry.act in acts:
+                    yield entry
 
     def lines(self) -> Iterator[bytes]:
         """The bytes of every line, newline included, oldest first."""
@@ -201,6 +179,7 @@ class FileLog:
             path = self._folder / CHECKPOINTS / f"{size:012d}"
             if not path.exists():
                 durable.write_new(path, note)
+            self._keep_bookmark(seed)
             return note
 
     def checkpoints(self) -> list[tuple[int, bytes]]:
@@ -241,30 +220,28 @@ class FileLog:
             raise Halt("H_LOG_WRITE") from None
 
     def _read_on(self, signed: checkpoint.Checkpoint | None = None) -> None:
-        """Take the lines that others appended; check `signed` when its size is reached; the lock is held."""
-        path = self._folder / LOG
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-                raise Halt("H_NOT_A_FILE", place=LOG)
-            if facts.st_ino != (self._inode or facts.st_ino) or facts.st_size < self._chain.offset:
-                raise Halt("H_LOG_CHANGED")
-            self._inode = facts.st_ino
-            file.seek(self._chain.offset)
-            tail = b""
-            for line in file:
-                if not line.endswith(b"\n"):
-                    tail = line
-                    break
-                self._chain.take(line)
-                if signed and self._chain.size == signed.size and self._chain.frontier.root() != signed.root:
-                    raise Halt("H_LOG_FORKED", place=f"size {signed.size}")
-        if signed and (self._chain.size < signed.size or signed.origin != self.origin):
-            raise Halt("H_LOG_SHORTER", place=f"size {signed.size}")
-        if self._chain.first is None:
-            raise Halt("H_LOG_MISSING")
+        """Take the lines that others appended; the lock is held."""
+        self._inode, tail = read_on(self._folder / LOG, self._chain, self._inode, signed)
         if tail:
             self._move_torn_tail(tail)
+
+    def _bookmarked(self, signed: checkpoint.Checkpoint | None) -> Chain | None:
+        """What the bookmark tells of the log, where it fits both the log and its newest checkpoint."""
+        path = self._folder / BOOKMARK
+        if signed is None or not path.exists():
+            return None
+        with opened(self._folder / LOG) as file:
+            chain = bookmark.chain_at(durable.read(path), file, self._vkey_text())
+        if chain is None or chain.size > signed.size:
+            return None
+        return None if chain.size == signed.size and chain.frontier.root() != signed.root else chain
+
+    def _keep_bookmark(self, seed: Secret) -> None:
+        # A crash before this leaves the older bookmark, from which a start reads on.
+        with opened(self._folder / LOG) as file:
+            made = bookmark.make(self._chain, file, seed, self.origin)
+        if made is not None:
+            durable.write(self._folder / BOOKMARK, made)
 
     def _move_torn_tail(self, tail: bytes) -> None:
         digest = hashlib.sha256(tail).hexdigest()
@@ -295,7 +272,7 @@ class FileLog:
         return durable.read(names[-1]) if names else None
 
     def _check_vkey(self) -> None:
-        if key_digest(checkpoint.public_key_in(self._vkey_text())) != self._first.digests.get("vkey"):
+        if key_digest(signed_note.public_key_in(self._vkey_text())) != self._first.digests.get("vkey"):
             raise Halt("H_CHECKPOINT", place=VKEY)
 
     def _vkey_text(self) -> str:

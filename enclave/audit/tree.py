@@ -25,6 +25,20 @@ class Frontier:
         self.size = 0
         self._subtrees: list[bytes] = []
 
+    @classmethod
+    def of(cls, size: int, subtrees: Sequence[bytes]) -> "Frontier":
+        """The frontier of a tree of `size` leaves; it has as many complete subtrees as `size` has set bits."""
+        if len(subtrees) != size.bit_count():
+            raise ValueError("these are not the subtrees of a tree of that size")
+        frontier = cls()
+        frontier.size, frontier._subtrees = size, list(subtrees)
+        return frontier
+
+    @property
+    def subtrees(self) -> tuple[bytes, ...]:
+        """The roots of the complete subtrees, largest first."""
+        return tuple(self._subtrees)
+
     def add(self, leaf: bytes) -> None:
         """Append one leaf hash; every set low bit of the old size is a subtree of equal height to merge with."""
         node, carried = leaf, self.size
@@ -44,42 +58,56 @@ class Frontier:
         return node
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The sibling hashes from leaf `index` up to below the root (RFC 6962 section 2.1.1)."""
-    if not 0 <= index < len(leaves):
-        raise IndexError("no such leaf")
-    proof: list[bytes] = []
-    low, high = 0, len(leaves)
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            proof.append(root(leaves[middle:high]))
-            high = middle
-        else:
-            proof.append(root(leaves[low:middle]))
-            low = middle
-    return proof[::-1]
+class Tree:
+    """A tree of known leaf hashes that proofs are made from; the root of a subtree is worked out once."""
 
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._leaves = leaves
+        self._roots: dict[tuple[int, int], bytes] = {}
 
-def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
-    """The hashes that show the tree of `old_size` leaves to be the beginning of this one (RFC 6962 section 2.1.2)."""
-    if not 0 <= old_size <= len(leaves):
-        raise IndexError("no such size")
-    if old_size in (0, len(leaves)):
-        return []
-    proof: list[bytes] = []
-    low, high, old_root_is_known = 0, len(leaves), True
-    while old_size != high:
-        middle = low + _split(high - low)
-        if old_size <= middle:
-            proof.append(root(leaves[middle:high]))
-            high = middle
-        else:
-            proof.append(root(leaves[low:middle]))
-            low, old_root_is_known = middle, False
-    if not old_root_is_known:
-        proof.append(root(leaves[low:high]))
-    return proof[::-1]
+    def inclusion_proof(self, index: int) -> list[bytes]:
+        """The sibling hashes from leaf `index` up to below the root (RFC 6962 section 2.1.1)."""
+        if not 0 <= index < len(self._leaves):
+            raise IndexError("no such leaf")
+        proof: list[bytes] = []
+        low, high = 0, len(self._leaves)
+        while high - low > 1:
+            middle = low + _split(high - low)
+            if index < middle:
+                proof.append(self._root(middle, high))
+                high = middle
+            else:
+                proof.append(self._root(low, middle))
+                low = middle
+        return proof[::-1]
+
+    def consistency_proof(self, old_size: int) -> list[bytes]:
+        """The hashes that show the tree of `old_size` leaves to be the beginning of this one (RFC 6962, 2.1.2)."""
+        if not 0 <= old_size <= len(self._leaves):
+            raise IndexError("no such size")
+        if old_size in (0, len(self._leaves)):
+            return []
+        proof: list[bytes] = []
+        low, high, old_root_is_known = 0, len(self._leaves), True
+        while old_size != high:
+            middle = low + _split(high - low)
+            if old_size <= middle:
+                proof.append(self._root(middle, high))
+                high = middle
+            else:
+                proof.append(self._root(low, middle))
+                low, old_root_is_known = middle, False
+        if not old_root_is_known:
+            proof.append(self._root(low, high))
+        return proof[::-1]
+
+    def _root(self, low: int, high: int) -> bytes:
+        if high - low == 1:
+            return self._leaves[low]
+        if (low, high) not in self._roots:
+            middle = low + _split(high - low)
+            self._roots[low, high] = _node(self._root(low, middle), self._root(middle, high))
+        return self._roots[low, high]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enclave.audit import checkpoint
+from enclave.audit import signed_note
 from enclave.audit.acts import Acts
 from enclave.audit.export import export
 from enclave.audit.log import FileLog, create, open_log
@@ -69,7 +69,7 @@ def fill(log: FileLog, count: int) -> None:
 def house(tmp_path: Path) -> House:
     """A new log with its first line only."""
     clock = Ticking()
-    create(tmp_path / "audit", "demo", checkpoint.public_key_of(SEED), clock)
+    create(tmp_path / "audit", "demo", signed_note.public_key_of(SEED), clock)
     return House(tmp_path / "audit", clock)
 
 

@@ -7,14 +7,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enclave.audit import checkpoint, verify
+from enclave.audit import checkpoint, signed_note, verify
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt
 
 ORIGIN = "enclave/demo/log"
 SEED = Secret(b"s" * 32)
 ROOT = bytes(range(32))
-VKEY = checkpoint.vkey_of(ORIGIN, checkpoint.public_key_of(SEED))
+VKEY = signed_note.vkey_of(ORIGIN, signed_note.public_key_of(SEED))
 NOTE = checkpoint.sign(ORIGIN, 7, ROOT, SEED)
 
 RFC8032 = (  # section 7.1, tests 1 to 3: public key, message, signature

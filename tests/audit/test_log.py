@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from enclave import durable
-from enclave.audit import checkpoint, verify
+from enclave.audit import signed_note, verify
 from enclave.audit.chain import Chain
 from enclave.audit.log import CLOCK_ACCEPTED, FileLog, create, open_log
 from enclave.audit.record import Entry, Phase, Position, leaf_hash
@@ -41,7 +41,7 @@ def test_a_new_log_begins_with_its_server_and_key(house: House) -> None:
     """The first line names the server and the digest of the key that will sign its checkpoints."""
     (first,) = house.open().entries()
     assert (first.act, first.object_id, first.seq, first.prev) == ("log.created", "demo", 0, "0" * 64)
-    assert first.digests["vkey"] == hashlib.sha256(checkpoint.public_key_of(SEED)).hexdigest()
+    assert first.digests["vkey"] == hashlib.sha256(signed_note.public_key_of(SEED)).hexdigest()
 
 
 def test_positions_count_up_and_name_the_log(house: House) -> None:
@@ -68,18 +68,18 @@ def test_a_record_is_on_disk_before_its_position_is_known(house: House, monkeypa
 def test_a_log_is_never_made_twice(house: House) -> None:
     """A folder with a log refuses a new one; a folder without one refuses to be opened."""
     with pytest.raises(Halt, match="H_EXISTS"):
-        create(house.folder, "demo", checkpoint.public_key_of(SEED), house.clock)
+        create(house.folder, "demo", signed_note.public_key_of(SEED), house.clock)
     with pytest.raises(Halt, match="H_LOG_MISSING"):
         open_log(house.folder.parent / "elsewhere", house.clock)
     with pytest.raises(Halt, match="H_LOG_MISSING"):
-        create(house.folder.parent / "other", "Not a server", checkpoint.public_key_of(SEED), house.clock)
+        create(house.folder.parent / "other", "Not a server", signed_note.public_key_of(SEED), house.clock)
 
 
 def test_a_killed_creation_begins_anew(tmp_path: Path) -> None:
     """A folder with a key but no log, which a killed creation leaves, becomes a log."""
     for kept in ("vkey", ".tmp-0011"):
         (tmp_path / kept).write_text("left over")
-    log = create(tmp_path, "demo", checkpoint.public_key_of(SEED), Ticking())
+    log = create(tmp_path, "demo", signed_note.public_key_of(SEED), Ticking())
     assert log.head()[0] == 1
     assert not (tmp_path / ".tmp-0011").exists()
 
@@ -195,7 +195,7 @@ def test_a_rewritten_log_is_told_by_its_checkpoint(house: House) -> None:
 def test_the_key_cannot_be_exchanged(house: House) -> None:
     """A verification key that the first line does not name halts, with or without checkpoints."""
     log = house.open()
-    (house.folder / "vkey").write_text(checkpoint.vkey_of(log.origin, b"\x01" * 32))
+    (house.folder / "vkey").write_text(signed_note.vkey_of(log.origin, b"\x01" * 32))
     with pytest.raises(Halt, match="H_CHECKPOINT"):
         house.open()
     (house.folder / "vkey").write_bytes(b"\xff\xfe")

@@ -53,7 +53,7 @@ def test_every_inclusion_proof_verifies_in_both_implementations() -> None:
     for size in range(1, len(LEAVES) + 1):
         root = tree.root(LEAVES[:size])
         for index in range(size):
-            proof = tree.inclusion_proof(LEAVES[:size], index)
+            proof = tree.Tree(LEAVES[:size]).inclusion_proof(index)
             assert tree.verify_inclusion(LEAVES[index], index, size, proof, root)
             assert verify.root_from_inclusion(LEAVES[index], index, size, proof) == root
 
@@ -64,7 +64,7 @@ def test_every_consistency_proof_verifies_in_both_implementations() -> None:
         root = tree.root(LEAVES[:size])
         for old in range(1, size + 1):
             old_root = tree.root(LEAVES[:old])
-            proof = tree.consistency_proof(LEAVES[:size], old)
+            proof = tree.Tree(LEAVES[:size]).consistency_proof(old)
             assert tree.verify_consistency(old, old_root, size, root, proof)
             assert verify.roots_from_consistency(old, size, proof, old_root) == (old_root, root)
 
@@ -79,10 +79,10 @@ def test_the_empty_tree_is_the_beginning_of_every_tree() -> None:
 def test_a_leaf_outside_the_tree_has_no_proof(index: int) -> None:
     """Asking for a proof of a leaf that is not there is a mistake of the caller."""
     with pytest.raises(IndexError):
-        tree.inclusion_proof(LEAVES[:3], index)
+        tree.Tree(LEAVES[:3]).inclusion_proof(index)
     assert not tree.verify_inclusion(LEAVES[0], index, 3, [], LEAVES[0])
     with pytest.raises(IndexError):
-        tree.consistency_proof(LEAVES[:3], index if index < 0 else 4)
+        tree.Tree(LEAVES[:3]).consistency_proof(index if index < 0 else 4)
 
 
 @settings(deadline=None)
@@ -92,7 +92,7 @@ def test_a_changed_proof_proves_nothing(data: st.DataObject) -> None:
     size = data.draw(st.integers(2, len(LEAVES)))
     index = data.draw(st.integers(0, size - 1))
     root = tree.root(LEAVES[:size])
-    proof = tree.inclusion_proof(LEAVES[:size], index)
+    proof = tree.Tree(LEAVES[:size]).inclusion_proof(index)
     kind = data.draw(st.sampled_from(["flip", "cut", "more", "index"]))
     other_index = index
     if kind == "flip":
@@ -118,6 +118,6 @@ def test_a_rewritten_beginning_has_no_consistency_proof(data: st.DataObject) -> 
     rewritten = [*LEAVES[:size]]
     rewritten[changed] = leaf_hash(b"rewritten")
     old_root, new_root = tree.root(LEAVES[:old]), tree.root(rewritten)
-    for proof in (tree.consistency_proof(rewritten, old), tree.consistency_proof(LEAVES[:size], old)):
+    for proof in (tree.Tree(rewritten).consistency_proof(old), tree.Tree(LEAVES[:size]).consistency_proof(old)):
         assert not tree.verify_consistency(old, old_root, size, new_root, proof)
         assert verify.roots_from_consistency(old, size, proof, old_root) != (old_root, new_root)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enclave.audit import checkpoint, tree, verify
+from enclave.audit import checkpoint, signed_note, tree, verify
 from enclave.audit.export import consistency, export, prove
 from enclave.audit.record import leaf_hash
 from enclave.crypto.secret import Secret
@@ -152,7 +152,7 @@ def test_an_older_checkpoint_of_the_same_history_agrees(exported: Path, tmp_path
 def test_a_key_that_is_not_the_logs_verifies_nothing(exported: Path, verify_alone: Alone) -> None:
     """With another key neither the first line nor any checkpoint holds."""
     origin = (exported / "vkey").read_text().partition("+")[0]
-    (exported / "other").write_text(checkpoint.vkey_of(origin, checkpoint.public_key_of(Secret(b"o" * 32))))
+    (exported / "other").write_text(signed_note.vkey_of(origin, signed_note.public_key_of(Secret(b"o" * 32))))
     done = verify_alone(exported, "log.jsonl", "--checkpoints", "checkpoints", "--vkey", "other")
     assert done.returncode == 4
     assert "VKEY" in done.stdout
