@@ -115,11 +115,7 @@ def _intents(wiring: Wiring) -> dict[str, StoredEntry]:
 
     Read once for each turn: a sender can plant as many such names as it likes.
     """
-    return {
-        entry.object_id: entry
-        for entry in wiring.log.entries()
-        if entry.phase is Phase.INTENT and entry.act == Act.DROP_TAKE
-    }
+    return {entry.object_id: entry for entry in wiring.log.entries(Act.DROP_TAKE) if entry.phase is Phase.INTENT}
 
 
 def _take_if_there(

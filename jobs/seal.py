@@ -4,11 +4,13 @@ The package is opened again as its recipient would open it, and compared, before
 """
 
 import hashlib
+from dataclasses import dataclass
+from itertools import islice
 
 from enclave import __version__, durable
 from enclave.audit import checkpoint as checkpoints
-from enclave.audit import tree
 from enclave.audit.record import Phase, leaf_hash
+from enclave.audit.tree import Tree
 from enclave.control.releases import (
     Release,
     is_approved,
@@ -39,10 +41,26 @@ explain(
     "Nothing was sealed. Find out who wrote to control.db, then `enclave recover`.",
 )
 explain(
+    "R_BEING_DECIDED",
+    "A person's approval is not closed in the log: its command is still running, or was killed.",
+    "Nothing was sealed. The next command at the terminal closes it, and the next run of `seal` goes on.",
+)
+explain(
     "H_DRAFT_ALTERED",
     "A draft is not the one that was approved.",
     "Nothing was sealed. Find out who wrote to drafts/, then `enclave recover`.",
 )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the log tells a run: its newest checkpoint, the lines that it covers, and the decisions of people."""
+
+    note: bytes
+    size: int
+    tree: Tree
+    decided: frozenset[str]
+    being_decided: frozenset[str]
 
 
 def seal(wiring: Wiring) -> dict[str, int]:
@@ -51,9 +69,11 @@ def seal(wiring: Wiring) -> dict[str, int]:
     keep_site(wiring)
     approved = releases_of(wiring.control, wiring.registry, ReleaseState.APPROVED)
     counts = {"sealed": 0, "refused": 0}
+    if approved:
+        told = _told_by_the_log(wiring)
     for release in approved:
         try:
-            _seal_one(wiring, release)
+            _seal_one(wiring, release, told)
             counts["sealed"] += 1
         except Refused:
             # Recorded as failed, with its reason: what one recipient cannot be given does not hold up the others.
@@ -63,16 +83,25 @@ def seal(wiring: Wiring) -> dict[str, int]:
     return counts
 
 
-def _seal_one(wiring: Wiring, release: Release) -> None:
+def _told_by_the_log(wiring: Wiring) -> _Told:
+    """Read once for all packages of a run: a long log read anew for each recipient would cost hours."""
     note = wiring.log.newest_checkpoint()
     if note is None:
         raise Halt("H_NO_CHECKPOINT")
-    if policy_of(release.kind).needs_person and release.release_id not in _decided(wiring):
+    size = checkpoints.verify(note, wiring.log.vkey).size
+    leaves = tuple(leaf_hash(line.rstrip(b"\n")) for line in islice(wiring.log.lines(), size))
+    return _Told(note, size, Tree(leaves), *_decisions(wiring))
+
+
+def _seal_one(wiring: Wiring, release: Release, told: _Told) -> None:
+    if policy_of(release.kind).needs_person and release.release_id not in told.decided:
+        if release.release_id in told.being_decided:
+            raise Refused("R_BEING_DECIDED")
         raise Halt("H_NOT_DECIDED", place=release.release_id)
     digests = {"draft": release.draft_sha256}
     if is_public(release):
         with wiring.acts.act(Act.RELEASE_SEAL, "release", release.release_id, digests=digests) as act:
-            act.add(files=publish(wiring, release, note, act.position))
+            act.add(files=publish(wiring, release, told.note, act.position))
         return
     with wiring.acts.act(Act.RELEASE_SEAL, "release", release.release_id, digests=digests) as act:
         path = find_draft(wiring.path(Folder.DRAFTS, Access.READ), release.draft_sha256)
@@ -84,13 +113,12 @@ def _seal_one(wiring: Wiring, release: Release) -> None:
             recipient=release.recipient,
             institutions=wiring.institution_ids,
         )
-        size = checkpoints.verify(note, wiring.log.vkey).size
         inner = assemble(
             draft,
             bundle_id=release.package,
-            checkpoint=note,
+            checkpoint=told.note,
             code_version=__version__,
-            consistency=_consistency(wiring, release.recipient, size),
+            consistency=_consistency(wiring, release.recipient, told),
         )
         sealed = seal_package(
             inner,
@@ -112,25 +140,29 @@ def _seal_one(wiring: Wiring, release: Release) -> None:
                 for name in hashes:
                     durable.remove(outbox / name)
                 raise Refused("R_NO_LONGER_APPROVED")
-            mark_sealed(connection, release.release_id, hashes, checkpoint_size=size, at=wiring.now)
+            mark_sealed(connection, release.release_id, hashes, checkpoint_size=told.size, at=wiring.now)
 
 
-def _decided(wiring: Wiring) -> frozenset[str]:
-    """The releases that a person approved, by the log: whoever only edits the control database approves nothing."""
+def _decisions(wiring: Wiring) -> tuple[frozenset[str], frozenset[str]]:
+    """The releases that a person approved by the log, and those whose decision has no outcome there yet.
+
+    Whoever only edits the control database approves nothing.
+    """
     asked: dict[int, str] = {}
     decided = set()
-    for entry in wiring.log.entries():
-        if entry.act == Act.RELEASE_DECIDE and entry.phase is Phase.INTENT and entry.counts.get("approved") == 1:
+    for entry in wiring.log.entries(Act.RELEASE_DECIDE):
+        if entry.phase is Phase.INTENT and entry.counts.get("approved") == 1:
             asked[entry.seq] = entry.object_id
-        elif entry.intent_seq in asked and entry.phase in (Phase.DONE, Phase.RECOVERED):
-            decided.add(asked[entry.intent_seq])
-    return frozenset(decided)
+        elif entry.intent_seq in asked:
+            release_id = asked.pop(entry.intent_seq)
+            if entry.phase in (Phase.DONE, Phase.RECOVERED):
+                decided.add(release_id)
+    return frozenset(decided), frozenset(asked.values())
 
 
-def _consistency(wiring: Wiring, recipient: str, size: int) -> Consistency | None:
+def _consistency(wiring: Wiring, recipient: str, told: _Told) -> Consistency | None:
     """The proof that the log only grew since the checkpoint that this recipient was given last."""
     older = last_checkpoint_size(wiring.control, wiring.registry, recipient)
     if older is None:
         return None
-    leaves = [leaf_hash(line.rstrip(b"\n")) for line in wiring.log.lines()][:size]
-    return Consistency(older, tuple(part.hex() for part in tree.consistency_proof(leaves, older)))
+    return Consistency(older, tuple(part.hex() for part in told.tree.consistency_proof(older)))

@@ -1,0 +1,74 @@
+"""What needs a person is sealed on that person's word in the log, and on nothing else."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from enclave.audit.acts import Acts
+from enclave.audit.record import Phase
+from enclave.control.releases import Release, decide
+from enclave.flow import ReleaseState
+from enclave.model.draft import Kind
+from enclave.wiring import utc_now
+from tests.jobs.clinics import Server
+from tests.kills.forks import Forks, Request
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a package of a clinic's own rows that waits for a person."""
+    with Forks() as forks:
+        server = Server(tmp_path_factory.mktemp("seal"), forks)
+        server.send()
+        server.desk.give_back_rows("alfa", "2026/7")
+        server.run("give_back", "checkpoint")
+        yield server
+
+
+@pytest.fixture
+def server(founded: Server) -> Iterator[Server]:
+    """The server, put back as it was after each test."""
+    with founded.undone():
+        yield founded
+
+
+def waiting(server: Server) -> Release:
+    """The package that waits."""
+    (release,) = server.releases(Kind.OWN_RECORDS)
+    return release
+
+
+def test_what_only_the_database_calls_approved_halts(server: Server) -> None:
+    """Whoever edits the control database alone approves nothing."""
+    release = waiting(server)
+    position = server.wiring("seal").acts.note("test.edit")
+    with server.control.changing(position) as connection:
+        decide(connection, release.release_id, ReleaseState.APPROVED, by="person:nobody", at=utc_now())
+    ended = server.forks.run(Request(str(server.folder.root), "seal"))
+
+    assert (ended.code, "H_NOT_DECIDED" in ended.output) == (4, True)
+    assert waiting(server).state is ReleaseState.APPROVED
+    assert waiting(server).sealed is None
+
+
+def test_an_approval_that_was_killed_waits_until_it_is_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after its commit and before its outcome, an approval halts nothing; closed, it is sealed."""
+    release = waiting(server)
+    record = Acts._record
+
+    def killed(acts: Acts, about: dict[str, object], phase: Phase, **more: object) -> object:
+        if phase is Phase.DONE:
+            raise SystemExit("killed")
+        return record(acts, about, phase, **more)
+
+    monkeypatch.setattr(Acts, "_record", killed)
+    with pytest.raises(SystemExit):
+        server.desk.decide_release(release.release_id, ReleaseState.APPROVED)
+    monkeypatch.undo()
+    server.run("seal")
+    left = waiting(server)
+    server.desk.give_back_rows("beta", "2026/8")
+    server.run("seal")
+
+    assert (left.state, left.sealed) == (ReleaseState.APPROVED, None)
+    assert waiting(server).state is ReleaseState.SEALED
