@@ -55,8 +55,13 @@ def halt_mark(folder: WorkingFolder) -> dict[str, str] | None:
 def halt_until_recovered(folder: WorkingFolder, halt: Halt, now: datetime) -> None:
     """Leave the mark, unless this kind of halt passes by itself."""
     if halt.code not in ONLY_THIS_RUN:
-        facts = {"code": halt.code, "place": halt.place, "at": now.isoformat()}
-        durable.write(folder.locks / MARK, json.dumps(facts, sort_keys=True).encode())
+        stand_still(folder, halt.code, halt.place, now)
+
+
+def stand_still(folder: WorkingFolder, code: str, place: str, now: datetime) -> None:
+    """Leave the mark."""
+    facts = {"code": code, "place": place, "at": now.isoformat()}
+    durable.write(folder.locks / MARK, json.dumps(facts, sort_keys=True).encode())
 
 
 def lift_halt(folder: WorkingFolder) -> None:

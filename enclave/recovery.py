@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 
 from enclave import durable
 from enclave.audit.acts import Acts
+from enclave.audit.chain import RECOVER
 from enclave.audit.log import CLOCK_ACCEPTED, LOG, FileLog
 from enclave.audit.log import create as create_log
 from enclave.audit.record import Purpose
@@ -100,7 +101,7 @@ def recover(folder: WorkingFolder, settings: Settings, signature: bytes, now: da
     if statement.code == CLOCK:
         acts.note(CLOCK_ACCEPTED, purpose=Purpose.RECOVERY, reason=CLOCK)
     acts.note(
-        "server.recover",
+        RECOVER,
         "halt",
         statement.code,
         purpose=Purpose.RECOVERY,

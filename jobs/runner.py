@@ -17,6 +17,7 @@ import structlog
 
 from enclave import durable
 from enclave.audit.acts import Acts
+from enclave.audit.chain import HALT
 from enclave.audit.log import FileLog
 from enclave.audit.record import Phase
 from enclave.control.database import Control
@@ -24,7 +25,7 @@ from enclave.control.runs import Run, begin_run, end_run
 from enclave.errors import EnclaveError, Halt, Refused, explain
 from enclave.flow import Act
 from enclave.folders import WorkingFolder
-from enclave.halted import ONLY_THIS_RUN, halt_until_recovered, require_not_halted
+from enclave.halted import ONLY_THIS_RUN, halt_until_recovered, require_not_halted, stand_still
 from enclave.settings import Settings, read_settings
 from enclave.wiring import Wiring, open_log
 from jobs.confine import confine, keep_memory_private, temporary_folder
@@ -86,7 +87,7 @@ def _run_locked(folder: WorkingFolder, settings: Settings, name: str, registry: 
             if halt.code not in ONLY_THIS_RUN:
                 # The mark below is a file that can be removed; the log remembers, unless it is the log that is damaged.
                 with suppress(Halt):
-                    acts.note("server.halt", "job", name, reason=halt.code)
+                    acts.note(HALT, "job", name, reason=halt.code)
             halt_until_recovered(folder, halt, now)
             raise
         except EnclaveError as error:
@@ -115,6 +116,10 @@ def _verified_log(folder: WorkingFolder, control: Control, now: datetime) -> Fil
     except Halt as halt:
         halt_until_recovered(folder, halt, now)
         raise
+    if code := audit.halt():
+        # The mark was removed, but not by two people: the log remembers, and the mark stands again.
+        stand_still(folder, code, "", now)
+        raise Halt("H_STOPPED", place=code)
     return audit
 
 

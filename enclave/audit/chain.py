@@ -31,10 +31,15 @@ explain(
 
 CREATED = "log.created"
 TORN_TAIL = "log.torn_tail"
+HALT = "server.halt"
+RECOVER = "server.recover"
 
 
 class Chain:
-    """What is known of a log after the lines taken so far: its head, its open intents, its noted torn tails."""
+    """What is known of a log after the lines taken so far.
+
+    Its head, its open intents, its noted torn tails, and the code of a halt that no recovery followed ("" for none).
+    """
 
     def __init__(self) -> None:
         self.first: StoredEntry | None = None
@@ -44,6 +49,7 @@ class Chain:
         self.open_intents: dict[int, StoredEntry] = {}
         self.noted_tails: set[tuple[int, str]] = set()
         self.prev = FIRST_PREV
+        self.halt = ""
 
     @classmethod
     def at(
@@ -54,12 +60,14 @@ class Chain:
         last: StoredEntry,
         open_intents: Iterable[StoredEntry],
         noted_tails: set[tuple[int, str]],
+        halt: str,
     ) -> "Chain":
         """A chain that goes on behind `last`, which ends at `offset` bytes, with what is known of the lines before."""
         chain = cls()
         chain.first, chain.last, chain.offset, chain.frontier = first, last, offset, frontier
         chain.open_intents = {intent.seq: intent for intent in open_intents}
         chain.noted_tails = set(noted_tails)
+        chain.halt = halt
         chain.prev = leaf_hash(canonical(last)[:-1]).hex()
         return chain
 
@@ -110,6 +118,8 @@ class Chain:
             del self.open_intents[stored.intent_seq]
         elif stored.act == TORN_TAIL:
             self.noted_tails.add((stored.counts["at"], stored.digests["tail"]))
+        elif stored.act in (HALT, RECOVER):
+            self.halt = stored.reason if stored.act == HALT else ""
 
     def _follows(self, stored: StoredEntry) -> bool:
         if self.first is None:

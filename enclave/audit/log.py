@@ -164,6 +164,12 @@ class FileLog:
             self._read_on()
         return self._chain.size, self._chain.frontier.root()
 
+    def halt(self) -> str:
+        """The code of a halt that no recovery followed; "" where none stands."""
+        with self._locked():
+            self._read_on()
+        return self._chain.halt
+
     def require(self, position: Position) -> None:
         """Halt unless the log reaches a position that a database refers to (a log restored from an old backup)."""
         if position.log_id == self.log_id and position.audit_seq >= self.head()[0]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from enclave.audit import bookmark, checkpoint
-from enclave.audit.chain import Chain
+from enclave.audit.chain import HALT, Chain
 from enclave.audit.log import BOOKMARK, FileLog, open_log
 from enclave.audit.record import Entry, Phase
 from enclave.crypto.secret import Secret
@@ -27,12 +27,12 @@ def leave_open(log: FileLog, count: int = 1) -> None:
 
 @pytest.fixture
 def marked(house: House) -> House:
-    """A log of eleven lines with a torn tail and an open intent before its bookmark, and one of each after it."""
+    """A log with a torn tail, an open intent and a halt before its bookmark, and more torn and open after it."""
     log = house.open()
     fill(log, 2)
     leave_open(log)
     house.file.write_bytes(house.file.read_bytes() + b"{torn")
-    log.record(NOTE)
+    log.record(Entry(act=HALT, phase=Phase.NOTE, actor="server", reason="H_TEST"))
     log.sign_checkpoint(SEED)
     leave_open(log)
     house.file.write_bytes(house.file.read_bytes() + b"{torn again")
@@ -54,7 +54,7 @@ def known(log: FileLog) -> tuple[object, ...]:
     chain = log._chain
     return (
         *(chain.first, chain.last, chain.offset, chain.prev, chain.origin),
-        *(chain.frontier.subtrees, chain.frontier.root(), chain.open_intents, chain.noted_tails),
+        *(chain.frontier.subtrees, chain.frontier.root(), chain.open_intents, chain.noted_tails, chain.halt),
     )
 
 
@@ -68,6 +68,7 @@ def test_only_lines_after_the_bookmark_are_judged_again(marked: House, taken: li
 def test_what_is_known_is_the_same_as_after_reading_every_line(marked: House) -> None:
     """Head, open intents, torn tails and the next link of the chain do not depend on where the reading began."""
     from_bookmark = known(marked.open())
+    assert marked.open().halt() == "H_TEST"
     (marked.folder / BOOKMARK).unlink()
 
     assert from_bookmark == known(marked.open())

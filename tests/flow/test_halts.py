@@ -14,6 +14,7 @@ import pytest
 from enclave import durable
 from enclave.crypto.secret import Secret
 from enclave.folders import WorkingFolder
+from enclave.halted import MARK, halt_mark
 from jobs.schedule import JOBS
 from tests.flow.road import LENDER, REGISTRY, SENDERS, Road, files_of, found_road, ssh_sign
 from tests.identity.numbers import synthetic
@@ -92,6 +93,7 @@ EVERY_JOB = f"""
 import os, sys
 from pathlib import Path
 from enclave.folders import WorkingFolder
+from enclave.halted import MARK, halt_mark
 from jobs.runner import run_job
 from jobs.schedule import JOBS
 
@@ -189,6 +191,10 @@ def test_an_unknown_host_key_halts_until_two_people_have_looked(road: Road, tmp_
     road.lies.known_hosts.write_text(pinned)
     waiting = road.job("checkpoint")
     assert (waiting.code, "H_STOPPED" in waiting.err) == (4, True)
+    (road.folder.locks / MARK).unlink()
+    waiting = road.job("checkpoint")
+    assert (waiting.code, "H_HOST_KEY" in waiting.err) == (4, True), "the log remembers what a file does not tell"
+    assert halt_mark(road.folder) is not None
     assert road.enclave("institution", "list").code == 0, "looking is never forbidden"
     halted = road.enclave("status", "--json")
     assert json.loads(halted.out)[0]["why"] == "halted: H_HOST_KEY"
