@@ -24,6 +24,12 @@ explain(
 )
 explain("H_LOCKED", "Another server or job holds this lock.", "Wait for it to end, or stop it; never delete the lock.")
 explain("H_EXISTS", "A file that must be new exists already.", "Nothing was overwritten; move the old one away.")
+explain(
+    "H_DISK_FULL",
+    "The disk that holds the working folder is full.",
+    "Make room; the next run takes up where this one stopped.",
+    nb=("Disken som arbeidsmappen ligger på, er full.", "Frigjør plass; neste kjøring fortsetter der denne stanset."),
+)
 
 TEMPORARY = ".tmp-"
 
@@ -143,6 +149,11 @@ def make_folder(path: Path, *, mode: int = 0o700) -> None:
     make_folder(path.parent, mode=mode)
     os.mkdir(path, mode)
     fsync_folder(path.parent)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of room, which passes when somebody makes some."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def sweep(folder: Path) -> int:

@@ -1,6 +1,7 @@
 """The server's stop mark: after some Halts nothing runs until two people have looked (`enclave recover`)."""
 
 import json
+from contextlib import suppress
 from datetime import datetime
 
 from enclave import durable
@@ -16,6 +17,7 @@ explain(
 ONLY_THIS_RUN = frozenset(
     {
         "H_LOCKED",
+        "H_DISK_FULL",
         "H_NOT_TMPFS",
         "H_CONFINEMENT",
         "H_SETTINGS",
@@ -61,7 +63,9 @@ def halt_until_recovered(folder: WorkingFolder, halt: Halt, now: datetime) -> No
 def stand_still(folder: WorkingFolder, code: str, place: str, now: datetime) -> None:
     """Leave the mark."""
     facts = {"code": code, "place": place, "at": now.isoformat()}
-    durable.write(folder.locks / MARK, json.dumps(facts, sort_keys=True).encode())
+    # Where no mark can be left, the halt is told all the same, and the next run comes upon its cause again.
+    with suppress(OSError):
+        durable.write(folder.locks / MARK, json.dumps(facts, sort_keys=True).encode())
 
 
 def lift_halt(folder: WorkingFolder) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from enclave import durable
 from enclave.audit.acts import Acts
@@ -50,10 +51,17 @@ def run_job(folder: WorkingFolder, name: str, registry: str, *, now: datetime | 
         settings = read_settings(folder.settings)
         outcome = _run_locked(folder, settings, name, registry, now or datetime.now(UTC))
     except EnclaveError as error:
-        print(error, file=sys.stderr)  # noqa: T201  the person at the terminal reads it; it holds no data
-        log.error("job did not run", job=name, registry=registry, code=error.code)
-        return error.exit_code
+        return _told(error, name, registry)
+    except (OSError, SQLAlchemyError) as mistake:
+        # A disk or database that failed around the job, where no run is entered yet or its end could not be.
+        return _told(_halt_of(mistake, name), name, registry)
     return outcome
+
+
+def _told(error: EnclaveError, name: str, registry: str) -> int:
+    print(error, file=sys.stderr)  # noqa: T201  the person at the terminal reads it; it holds no data
+    log.error("job did not run", job=name, registry=registry, code=error.code)
+    return error.exit_code
 
 
 def _run_locked(folder: WorkingFolder, settings: Settings, name: str, registry: str, now: datetime) -> int:
@@ -83,7 +91,7 @@ def _run_locked(folder: WorkingFolder, settings: Settings, name: str, registry: 
             counts = _step(name)(wiring)
             wiring.close()
         except Halt as halt:
-            end_run(control, run.run_id, outcome="halted", reason=halt.code, at=datetime.now(UTC))
+            _note_end(control, run, "halted", halt.code)
             if halt.code not in ONLY_THIS_RUN:
                 # The mark below is a file that can be removed; the log remembers, unless it is the log that is damaged.
                 with suppress(Halt):
@@ -91,15 +99,16 @@ def _run_locked(folder: WorkingFolder, settings: Settings, name: str, registry: 
             halt_until_recovered(folder, halt, now)
             raise
         except EnclaveError as error:
-            end_run(control, run.run_id, outcome="refused", reason=error.code, at=datetime.now(UTC))
+            _note_end(control, run, "refused", error.code)
             raise
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as mistake:  # noqa: BLE001  the one place: a mistake of ours ends the job, not the server
             # Also what is no Exception: the panic of a Rust library, whose text may quote a value.
-            end_run(control, run.run_id, outcome="failed", reason="H_UNEXPECTED", at=datetime.now(UTC))
+            unexpected = _halt_of(mistake, name)
+            _note_end(control, run, "failed", unexpected.code)
             log.error("job failed", job=name, registry=registry, error=type(mistake).__name__, at=_place_of(mistake))
-            raise Halt("H_UNEXPECTED", place=f"{name}: {type(mistake).__name__} at {_place_of(mistake)}") from None
+            raise unexpected from None
         end_run(control, run.run_id, outcome="ok", reason="", at=datetime.now(UTC))
     log.info("job done", job=name, registry=registry, **counts)
     return 0
@@ -141,6 +150,18 @@ def _step(name: str) -> Callable[[Wiring], dict[str, int]]:
     # Each job's module is imported by the job that runs: `collect` never loads a database driver it has no use for.
     function: Callable[[Wiring], dict[str, int]] = getattr(import_module(f"jobs.{name}"), name)
     return function
+
+
+def _note_end(control: Control, run: Run, outcome: str, reason: str) -> None:
+    """Enter why a run ended; where that cannot be written it stays without an end, as if it had been killed."""
+    with suppress(Halt, SQLAlchemyError):
+        end_run(control, run.run_id, outcome=outcome, reason=reason, at=datetime.now(UTC))
+
+
+def _halt_of(mistake: BaseException, name: str) -> Halt:
+    if isinstance(mistake, OSError) and durable.is_full(mistake):
+        return Halt("H_DISK_FULL", place=name)
+    return Halt("H_UNEXPECTED", place=f"{name}: {type(mistake).__name__} at {_place_of(mistake)}")
 
 
 def _place_of(mistake: BaseException) -> str:

@@ -208,10 +208,10 @@ class FileLog:
         line = canonical(stored)
         try:
             durable.append(self._folder / LOG, line)
-        except OSError:
+        except OSError as error:
             # After a failed fdatasync the kernel calls the page clean; only a new process reads what is there.
             self._poisoned = True
-            raise Halt("H_LOG_WRITE") from None
+            raise Halt("H_DISK_FULL" if durable.is_full(error) else "H_LOG_WRITE") from None
         self._chain.accept(stored, line)
         return stored.position
 
@@ -222,8 +222,8 @@ class FileLog:
         try:
             with durable.lock(self._folder / LOCK, wait=True):
                 yield
-        except OSError:
-            raise Halt("H_LOG_WRITE") from None
+        except OSError as error:
+            raise Halt("H_DISK_FULL" if durable.is_full(error) else "H_LOG_WRITE") from None
 
     def _read_on(self, signed: checkpoint.Checkpoint | None = None) -> None:
         """Take the lines that others appended; the lock is held."""

@@ -1,11 +1,13 @@
 """Opening the control database, and the one way to change it: a transaction that names its audit intent."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from enclave import durable
@@ -65,15 +67,25 @@ class Control:
     @contextmanager
     def changing(self, intent: Position) -> Iterator[Connection]:
         """One transaction that carries its intent: all of it happened, and is found by `has_act`, or none of it."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(insert(tables.act).values(log_id=intent.log_id, audit_seq=intent.audit_seq))
             yield connection
 
     @contextmanager
     def noting(self) -> Iterator[Connection]:
         """One transaction without an intent, for what is no act: runs and sightings."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise Halt("H_DISK_FULL", place="control.db") from None
+            raise
 
     def newest_act(self, log_id: str) -> Position | None:
         """The last intent of a log that this database holds: the log must reach at least as far."""

@@ -165,6 +165,8 @@ def _code_of(error: BaseException | None) -> str:
             return "H_DB_KEY"
         case sqlcipher.SQLITE_BUSY:
             return "H_DB_BUSY"
+        case sqlcipher.SQLITE_FULL:
+            return "H_DISK_FULL"
         case _:
             return "H_DATABASE"
 

@@ -305,7 +305,7 @@ def test_a_full_disk_poisons_the_writer(house: House) -> None:
                 log.record(NOTE)
             except Halt as halt:
                 codes.append(halt.code)
-        os._exit(0 if codes == ["H_LOG_WRITE", "H_LOG_POISONED"] else 1)
+        os._exit(0 if codes == ["H_DISK_FULL", "H_LOG_POISONED"] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert [entry.act for entry in house.open().entries()] == ["log.created", "log.torn_tail"]
     assert faults(house) == []

@@ -119,6 +119,19 @@ def test_the_road_ends_where_a_job_halts(
     assert walked == list(ROAD[: ROAD.index("link") + 1])
 
 
+def test_a_job_that_hangs_is_ended_and_the_next_run_is_possible(
+    server: WorkingFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that waits for ever is killed when its time is over and counts as halted; it leaves no lock behind."""
+    monkeypatch.setattr(road, "JOB_TIMEOUT_SECONDS", 6)
+    with durable.lock(server.locks / "loans@kar.lock"):
+        assert road.run_as_process(server, "destroy", "kar") == 4
+    with durable.lock(server.locks / "destroy@kar.lock"):
+        pass
+    monkeypatch.undo()
+    assert road.run_as_process(server, "destroy", "kar") == 0
+
+
 def test_nothing_starts_while_paused_or_halted(server: WorkingFolder) -> None:
     """A pause is silent, a halt is told; recovery lifts it."""
     durable.write(server.locks / "paused", b"")

@@ -4,8 +4,10 @@ Polars and other libraries start threads at their first use, and a fork of a pro
 process only imports. `python -m tests.kills.forks` reads one request for each line and answers when the child ended.
 """
 
+import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from enclave.model.drop import SealedDrop
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+CLONE_NEWNS = 0x00020000
+DISK = "64m"
 IDLE_THREADS = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
 """Threads that Polars starts when it is imported: its allocator's, which knows forks, and one that never works here."""
 
@@ -31,7 +35,8 @@ class Request:
     """Run `job` on the working folder `root`; die at effect `at`, or when the drop `poison` is opened.
 
     With `call` the kernel kills the child, through strace, when it makes that system call for the `at`-th time: also in
-    the middle of a database's commit, where no Python runs. `days` sets the run's clock ahead.
+    the middle of a database's commit, where no Python runs. `days` sets the run's clock ahead. With `room` the folder
+    that holds `root` lies on a disk of its own, which has this many KiB left.
     """
 
     root: str
@@ -40,6 +45,7 @@ class Request:
     days: int = 0
     poison: str = ""
     call: str = ""
+    room: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def _fork(request: Request) -> Ended:
         os.dup2(prints, 2)
         code = 70
         try:
-            code = _run(request, tells)
+            code = _run(request, tells) if request.room is None else _run_on_small_disk(request, tells, request.room)
         finally:
             sys.stdout.flush()
             os._exit(code)
@@ -133,6 +139,10 @@ def _fork(request: Request) -> Ended:
         with os.fdopen(told) as effects, os.fdopen(out, errors="replace") as output:
             passed, printed = effects.read().splitlines(), output.read()
         status = os.waitpid(child, 0)[1]
+    if request.room is not None:
+        live = Path(request.root).parent
+        shutil.rmtree(live)
+        live.with_name("left").rename(live)
     return Ended(os.waitstatus_to_exitcode(status), tuple(passed), printed)
 
 
@@ -166,6 +176,34 @@ def _run(request: Request, tells: int) -> int:
         Deaths(request.at, lambda effect: (write(tells, f"{effect}\n".encode()), None)[1]).arm()
     now = datetime.now(UTC) + timedelta(days=request.days)
     return run_job(WorkingFolder(Path(request.root)), request.job, "kar", now=now)
+
+
+def _run_on_small_disk(request: Request, tells: int, room: int) -> int:
+    """Run the job on a copy of the folders, on a tmpfs that nobody else sees, and put what it left in their place."""
+    live = Path(request.root).parent
+    kept, left = live.with_name("before"), live.with_name("left")
+    shutil.copytree(live, kept, symlinks=True)
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(live)], check=True)
+    shutil.copytree(kept, live, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(kept)
+    filler = live / "filler"
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(live).free - (room << 10))
+    job = os.fork()
+    if job == 0:
+        code = 70
+        try:
+            code = _run(request, tells)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
+    filler.unlink()
+    shutil.copytree(live, left, symlinks=True)
+    return code
 
 
 def _poison(drop_uuid: str) -> None:

@@ -10,11 +10,11 @@ import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, select
 
@@ -38,9 +38,10 @@ from enclave.identity.vault_keys import VaultKeys
 from enclave.model.purpose import Purpose
 from enclave.registry.load import load_source
 from enclave.release.drafts import open_draft
+from enclave.release.site import CHECKPOINT, SIGNATURE
 from enclave.store.engines import sqlcipher_engine
 from enclave.store.read import RegistryReader
-from tests.kills.road import REGISTRY
+from tests.kills.road import REGISTRY, Road
 
 MAY_DIFFER: Mapping[str, str] = {
     "run": "a run that was killed stays in the run table for ever, without an end",
@@ -54,10 +55,14 @@ MAY_DIFFER: Mapping[str, str] = {
     "public_key": "a loan's key is drawn at random; checked against the keystore instead",
     "nonce": "drawn at random",
     "ciphertext": "sealed under a nonce drawn at random; opened instead",
+    "checkpoint_size": "a checkpoint over a longer log; checked against the checkpoints instead",
     "checkpoints/": "a checkpoint that a kill followed stays; the next one is over a longer log",
     "torn/": "the beginning of a line that a kill cut off is kept for the auditor",
 }
 """Columns, tables and folders that a kill may leave different, and why."""
+
+OF_A_CHECKPOINT = ("checkpoint", "consistency")
+"""What a manifest says of the newest checkpoint and of the one that its recipient was given last."""
 
 _TIMES = ("_at", "first_seen")
 _ONCE = frozenset(Act) - {
@@ -72,14 +77,18 @@ _ONCE = frozenset(Act) - {
 }
 """Acts that take effect once for each object, however often they were begun."""
 
-_RANDOM = re.compile(r"(?<![0-9a-f])([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-f])")
+_RANDOM = re.compile(
+    r"(?<![0-9a-f])([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{32}|age1[0-9a-z]{58})(?![0-9a-f])"
+)
 _VARIES = (
     (re.compile(r'("(?:audit_)?seq": )\d+'), r"\1SEQ"),
     (re.compile(r"((?:nr\.|linje) )\d+"), r"\1SEQ"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\+00:00|Z)"), "TIME"),
+    (re.compile("|".join(str(datetime.now(UTC).date() + timedelta(days=days)) for days in (-1, 0, 1))), "TODAY"),
 )
 
 Rows = list[dict[str, Any]]
+T = TypeVar("T")
 
 
 @dataclass
@@ -94,11 +103,12 @@ class Found:
     registry: dict[str, Rows]
     vault: dict[str, Rows]
     names: dict[Any, str]
+    lender: Secret
 
 
-def project(working: Path, airlock: Path) -> dict[str, Any]:
+def project(road: Road) -> dict[str, Any]:
     """The canonical projection; AssertionError where what was found contradicts itself."""
-    folder = WorkingFolder(working)
+    folder = road.folder
     lies = folder.registry(REGISTRY)
     keys = Keyring(lies.keys, frozenset(path.stem for path in lies.keys.glob("*.key")))
     engine = sqlcipher_engine(lies.database, keys.get("registry-db"), read_only=True)
@@ -109,7 +119,7 @@ def project(working: Path, airlock: Path) -> dict[str, Any]:
             for table in control_tables.tables.values()
         }
     log = open_log(folder.audit, lambda: datetime.now(UTC))
-    found = Found(folder, lies, keys, log, control, _all_rows(engine), _all_rows(vault), {})
+    found = Found(folder, lies, keys, log, control, _all_rows(engine), _all_rows(vault), {}, road.lender)
     people = VaultReader(vault, VaultKeys(keys.get("vault-index"), keys.get("vault-data")))
     _name_everything(found, people)
     assert not (folder.locks / "halted.json").exists()
@@ -124,7 +134,8 @@ def project(working: Path, airlock: Path) -> dict[str, Any]:
         "loans": _loan_keys(found),
         "drafts": _drafts(found),
         "packages": _packages(found),
-        "airlock": _airlock(found, airlock),
+        "site": _site(found),
+        "airlock": _airlock(found, road.live / "airlock"),
     }
 
 
@@ -140,8 +151,10 @@ def _all_rows(engine: Engine) -> dict[str, Rows]:
 
 
 def _name_everything(found: Found, people: VaultReader) -> None:
-    """Give every random id the name of what it stands for."""
+    """Give every random id and key the name of what it stands for."""
     names = found.names
+    for loan in found.control["loan"]:
+        names[loan["public_key"]] = f"key of {loan['loan_id']}"
     for drop in found.control["drop_"]:
         reason = drop["reason"] if not drop["stored_sha256"] else ""
         names[drop["drop_uuid"]] = f"drop of {drop['sender']}, {drop['content_digest'][:12]} {reason}"
@@ -198,17 +211,29 @@ def _named(found: Found, text: str) -> str:
 def _reads(found: Found, engine: Engine) -> dict[str, list[str]]:
     """What a reader answers for each form and purpose, now and in every state."""
     current = next(row["sha256"] for row in found.control["definition"] if row["current"])
-    definition = load_source((found.lies.definitions / f"{current}.json").read_bytes()).definition
-    reader = RegistryReader(engine, definition)
+    content = [found.registry[name] for name in sorted(found.registry) if name not in MAY_DIFFER]
+    which = hashlib.sha256(repr((current, [_unplaced(rows) for rows in content])).encode()).hexdigest()
+    if which not in _READ:
+        definition = load_source((found.lies.definitions / f"{current}.json").read_bytes()).definition
+        reader = RegistryReader(engine, definition)
+        _READ[which] = {
+            f"{form.id} for {purpose} in {state}": reader.read(form.id, state=state, purpose=purpose).rows()
+            for form in definition.forms
+            for purpose in (Purpose.OWN_ROWS, Purpose.COMPARISON)
+            for state in range(reader.current_state() + 1)
+        }
     return {
-        f"{form.id} for {purpose} in {state}": [
-            str([_value(found, "", value) for value in row])
-            for row in reader.read(form.id, state=state, purpose=purpose).rows()
-        ]
-        for form in definition.forms
-        for purpose in (Purpose.OWN_ROWS, Purpose.COMPARISON)
-        for state in range(reader.current_state() + 1)
+        name: [str([_value(found, "", value) for value in row]) for row in rows] for name, rows in _READ[which].items()
     }
+
+
+_READ: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
+"""What a reader answered, by the content of the registry: a kill of `deliver` changes none of it."""
+
+
+def _unplaced(rows: Rows) -> Rows:
+    """Rows without their place in the log, on which no answer of a reader depends."""
+    return [{column: row[column] for column in row if column not in ("log_id", "audit_seq")} for row in rows]
 
 
 def _acts(found: Found) -> dict[str, int]:
@@ -306,10 +331,10 @@ def _drafts(found: Found) -> dict[str, list[str]]:
         content = path.read_bytes()
         assert hashlib.sha256(content).hexdigest() == path.stem, "a draft is not what its name says"
         assert path.stem in ledger, "a draft that nothing names"
-        draft = open_draft(content, found.keys.get("viewing"))
-        files = [f"{file.name} {_digest(found, file.name, file.content)}" for file in draft.files]
+        draft = _once(("draft", path.stem), open_draft, content, found.keys.get("viewing"))
+        files = _digests(found, {file.name: file.content for file in draft.files})
         opened.setdefault(found.names[path.stem], []).append(
-            f"{draft.kind} {draft.recipient} {draft.state} {draft.definition} {draft.tables} {sorted(files)}"
+            f"{draft.kind} {draft.recipient} {draft.state} {draft.definition} {draft.tables} {files}"
         )
     return {name: sorted(held) for name, held in sorted(opened.items())}
 
@@ -317,18 +342,30 @@ def _drafts(found: Found) -> dict[str, list[str]]:
 def _packages(found: Found) -> dict[str, list[str]]:
     """Every package in the outbox, opened as its recipient would; each file is the one that the ledger names."""
     outbox = found.lies.folder(Folder.OUTBOX)
-    ledger = {name: digest for row in found.control["release_"] for name, digest in (row["sealed"] or {}).items()}
+    sealed = [row for row in found.control["release_"] if row["recipient"]]
+    ledger = {name: digest for row in sealed for name, digest in (row["sealed"] or {}).items()}
     lying = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in outbox.iterdir()}
     assert lying == ledger, "the outbox is not what the ledger says"
+    signed = {size for size, _ in found.log.checkpoints()}
+    assert {row["checkpoint_size"] for row in sealed if row["sealed"]} <= signed, "sealed under no checkpoint"
     opened = {}
-    for row in found.control["release_"]:
+    for row in sealed:
         for name in row["sealed"] or {}:
             if name.endswith(".zip"):
-                files = client.open((outbox / name).read_bytes(), _passphrase(found, row["recipient"]))
-                opened[found.names[row["release_id"]]] = [
-                    f"{file.name} {_digest(found, file.name, file.content)}" for file in files
-                ]
+                package, secret = (outbox / name).read_bytes(), _passphrase(found, row["recipient"])
+                files = _once((row["recipient"], ledger[name]), client.open, package, secret)
+                opened[found.names[row["release_id"]]] = _digests(found, {file.name: file.content for file in files})
     return opened
+
+
+def _site(found: Found) -> list[str]:
+    """Every national page; they are those that the ledger names, if any."""
+    published = [row["sealed"] for row in found.control["release_"] if row["sealed"] and not row["recipient"]]
+    pages = {path.name: path.read_bytes() for path in found.lies.folder(Folder.SITE).iterdir()}
+    lying = {name: hashlib.sha256(content).hexdigest() for name, content in pages.items()}
+    assert lying == (published[-1] if published else {}), "the pages are not those published"
+    # The signature is over the manifest, which names the package by an id drawn at random.
+    return _digests(found, {name: content for name, content in pages.items() if name != SIGNATURE})
 
 
 def _passphrase(found: Found, recipient: str) -> Secret:
@@ -336,23 +373,48 @@ def _passphrase(found: Found, recipient: str) -> Secret:
     return read_passphrase(path.read_bytes())
 
 
+def _digests(found: Found, files: Mapping[str, bytes]) -> list[str]:
+    """Files that leave, each by its name and digest; a lender's list as the lender opens it."""
+    lists = {name: content for name, content in files.items() if name.endswith(".age")}
+    found.names |= {hashlib.sha256(content).hexdigest(): f"digest of {name}" for name, content in lists.items()}
+    clear = {name: age.open(content, found.lender) for name, content in lists.items()}
+    return [f"{name} {_digest(found, name, content)}" for name, content in sorted({**files, **clear}.items())]
+
+
 def _digest(found: Found, name: str, content: bytes) -> str:
     """The digest of a file that leaves, without the ids, positions and times that stand in it."""
-    return hashlib.sha256("\n".join(_texts(found, name, content)).encode()).hexdigest()[:16]
+    which = ("texts", name.rpartition("/")[2], hashlib.sha256(content).hexdigest())
+    texts = _once(which, _texts_in, name, content)
+    return hashlib.sha256("\n".join(_named(found, text) for text in texts).encode()).hexdigest()[:16]
 
 
-def _texts(found: Found, name: str, content: bytes) -> Iterator[str]:
+_ONCE_MADE: dict[tuple[str, ...], Any] = {}
+
+
+def _once(which: tuple[str, ...], make: Callable[..., T], *arguments: Any) -> T:
+    """What comes of the same bytes, made once: most files are the same after every kill."""
+    if which not in _ONCE_MADE:
+        _ONCE_MADE[which] = make(*arguments)
+    made: T = _ONCE_MADE[which]
+    return made
+
+
+def _texts_in(name: str, content: bytes) -> tuple[str, ...]:
+    return tuple(_texts(name, content))
+
+
+def _texts(name: str, content: bytes) -> Iterator[str]:
     if name.endswith(".xlsx"):
         with zipfile.ZipFile(io.BytesIO(content)) as book:
             for member in sorted(book.namelist()):
-                yield from _texts(found, f"{name}/{member}.xml", book.read(member))
+                yield from _texts(f"{name}/{member}.xml", book.read(member))
     elif name == "MANIFEST.json":
         # Its digests are over files that are compared one by one, and over the checkpoint, which differs in length.
         facts = json.loads(content)
         facts["files"] = [file["name"] for file in facts["files"]]
-        yield _named(found, json.dumps(facts, sort_keys=True))
-    else:
-        text = _named(found, content.decode("utf-8", "surrogateescape"))
+        yield json.dumps({name: fact for name, fact in facts.items() if name not in OF_A_CHECKPOINT}, sort_keys=True)
+    elif name != CHECKPOINT:
+        text = content.decode("utf-8", "surrogateescape")
         for pattern, instead in _VARIES:
             text = pattern.sub(instead, text)
         yield repr(text)

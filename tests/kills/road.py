@@ -3,7 +3,13 @@
 Two senders and a lender. `alfa` sends rows that pass and rows that fail, then one row corrected; `beta` seals one drop
 with a wrong passphrase, sends a good one, one under a name that no drop may have, and one that is still growing; the
 lender answers a loan first with a file that nothing opens, then with a good one. One person withdraws before the
-analysis and one when drafts already wait for approval; the definition is applied anew on the way.
+analysis and one when drafts already wait for approval; the definition is applied anew on the way. `alfa` asks for its
+own rows and is reminded of a follow-up; `gamma`, which never sent any, asks too and is refused. Two people order the
+list of a second loan, which is then destroyed before its day, and of the first, which is too late. Two people
+publish the national pages.
+
+A new act of a job needs a step in which it is done: `STEPS` is one line for each, and what people and institutions do
+before it stands in a function of its own.
 """
 
 import shutil
@@ -16,7 +22,8 @@ from enclave.cli import client
 from enclave.control.database import Control
 from enclave.control.institutions import Role
 from enclave.control.loans import find_loan
-from enclave.control.releases import releases_of
+from enclave.control.releases import releases_of, tables_of
+from enclave.control.requests import SIGNATURE_NAMESPACE, find_request
 from enclave.crypto import age, sshsig
 from enclave.crypto.secret import Secret
 from enclave.demo.airlock import make_folders
@@ -26,14 +33,17 @@ from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.model.loan import LoanAgreement
 from enclave.registry.load import load
-from enclave.settings import read_settings
+from enclave.settings import Settings, read_settings
 from tests.identity.numbers import synthetic
 
 REGISTRY = "kar"
 DEFINITION = CONFIG / "registries" / REGISTRY
 SENDERS = ("alfa", "beta")
-LENDER, LOAN = "nav", "nav-2026"
+WITHOUT_ROWS = "gamma"
+LENDER, LOAN, NEXT_LOAN = "nav", "nav-2026", "nav-2027"
 PEOPLE = 12
+RECENT = PEOPLE + 2
+"""The number of alfa's person whose follow-up after six months is due."""
 CANARY = "Kanari"
 """Begins every course's number, name and text on this road."""
 FREE_TEXT = f"{CANARY}, fritekst om noen"
@@ -56,12 +66,14 @@ class Step:
 
 @dataclass
 class Road:
-    """Where the road is walked (`live`), and who walks it."""
+    """Where the road is walked (`live`), and who walks it; `lead` and `lender` are the keys that those two hold."""
 
     root: Path
     folder: WorkingFolder
-    letters: dict[str, Letter]
-    keys: dict[str, Secret]
+    lead: Secret
+    lender: Secret
+    letters: dict[str, Letter] = field(default_factory=dict)
+    keys: dict[str, Secret] = field(default_factory=dict)
     filed: int = field(default=0)
 
     @property
@@ -70,9 +82,24 @@ class Road:
         return self.root / "live"
 
     @property
+    def settings(self) -> Settings:
+        """What stands in enclave.toml."""
+        return read_settings(self.folder.settings)
+
+    @property
     def desk(self) -> Desk:
         """The terminal."""
-        return Desk(self.folder, read_settings(self.folder.settings), REGISTRY)
+        return Desk(self.folder, self.settings, REGISTRY)
+
+    def add(self, institution: str, role: Role, age_key: str = "") -> None:
+        """Add an institution with a folder at the airlock."""
+        make_folders(self.live / "airlock", institution)
+        self.keys[institution], public = sshsig.new_key(institution)
+        self.letters[institution] = self.desk.add_institution(institution, institution.title(), role, public, age_key)
+
+    def lead_signs(self, text: bytes) -> bytes:
+        """The project lead's signature."""
+        return sshsig.sign(text, self.lead, SIGNATURE_NAMESPACE)
 
     def keep(self, name: str) -> None:
         """Keep the folders as they are, under a name; nothing runs."""
@@ -109,16 +136,17 @@ class Road:
 
 
 def begin(root: Path) -> Road:
-    """A new server with a local folder as its airlock, two senders, a lender and a requested loan."""
+    """A new server with a local folder as its airlock, two senders and a lender."""
     live = root / "live"
+    lead, lead_public = sshsig.new_key("lead")
+    lender, lender_public = age.new_identity()
     values = {"server": "enclave-1", "mode": "test", "kind": "folder", "folder": str(live / "airlock")}
+    values |= {"project_lead": lead_public}
     folder = found(Founding(live / "working", REGISTRY, DEFINITION, dict(values), "person:tester"))
-    road = Road(root, folder, {}, {})
-    for institution in (*SENDERS, LENDER):
-        make_folders(live / "airlock", institution)
-        road.keys[institution], public = sshsig.new_key(institution)
-        role: Role = "lender" if institution == LENDER else "sender"
-        road.letters[institution] = road.desk.add_institution(institution, institution.title(), role, public)
+    road = Road(root, folder, lead, lender)
+    for institution in SENDERS:
+        road.add(institution, "sender")
+    road.add(LENDER, "lender", lender_public)
     return road
 
 
@@ -144,8 +172,13 @@ def _alfa_sends(road: Road) -> None:
         {**_arrival("alfa", PEOPLE), "person_id": "123", "education": FREE_TEXT},
         {**_arrival("alfa", PEOPLE + 1), "work_ability": 44},
     ]
-    arrivals = [_arrival(*one) for one in people]
-    road.send("alfa", {"arrival": arrivals + failing, **_later(people)}, seq=1)
+    today = datetime.now(UTC).date()
+    came = {"arrival_date": (today - timedelta(days=240)).isoformat()}
+    left = {"end_date": (today - timedelta(days=213)).isoformat()}
+    arrivals = [*(_arrival(*one) for one in people), {**_arrival("alfa", RECENT), **came}]
+    later = _later(people)
+    later["discharge"].append({**_discharge("alfa", RECENT), **left})
+    road.send("alfa", {"arrival": arrivals + failing, **later}, seq=1)
     road.send("alfa", {"arrival": [{**_arrival("alfa", 0), "work_ability": 9}, _arrival("alfa", 1)]}, seq=2)
 
 
@@ -174,14 +207,35 @@ def _lender_answers(road: Road) -> None:
     road.send(LENDER, {"benefits": rows}, seq=2, recipient=loan.public_key)
 
 
-def _order_a_loan(road: Road) -> None:
+def open_a_loan(road: Road, loan_id: str = LOAN) -> None:
+    """The data processor enters a loan; `link` makes its key."""
     today = datetime.now(UTC).date()
     due = today + timedelta(days=90)
-    agreement = LoanAgreement(LOAN, REGISTRY, LENDER, "linkage", "2026/1", ("aap", "sick_pay"), due)
+    agreement = LoanAgreement(loan_id, REGISTRY, LENDER, "linkage", "2026/1", ("aap", "sick_pay"), due)
     road.desk.open_loan(agreement, "nav", today)
 
 
-def _everybody_sends(road: Road) -> None:
+def _order_the_list(road: Road, loan_id: str) -> None:
+    """Two people: the data processor files it, the project lead signs it."""
+    request_id = road.desk.order_loan(loan_id)
+    road.desk.approve_request(request_id, road.lead_signs(find_request(road.desk.control, request_id).signed_text()))
+
+
+def _order_too_late(road: Road) -> None:
+    _order_the_list(road, LOAN)  # its answer lies there already, and is linked first
+
+
+def _open_and_order(road: Road) -> None:
+    open_a_loan(road, NEXT_LOAN)
+    _order_the_list(road, NEXT_LOAN)
+
+
+def _destroy_early(road: Road) -> None:
+    road.desk.destroy_loan(NEXT_LOAN, "2026/6")
+
+
+def everybody_sends(road: Road) -> None:
+    """Both senders and the lender lay their drops at the airlock."""
     for sends in (_alfa_sends, _beta_sends, _lender_answers):
         sends(road)
 
@@ -196,29 +250,39 @@ def _another_withdraws(road: Road) -> None:
     road.desk.withdraw(Secret(person("beta", PEOPLE + 3).encode()), "2026/4")  # nobody whom the registry knows
 
 
-def _the_operator_decides(road: Road) -> None:
-    waiting = releases_of(road.desk.control, REGISTRY, ReleaseState.PROPOSED)
-    for release in (one for one in waiting if one.recipient):
-        road.desk.decide_release(release.release_id, ReleaseState.APPROVED)
+def _two_ask_for_their_rows(road: Road) -> None:
+    road.add(WITHOUT_ROWS, "sender")
+    for institution in ("alfa", WITHOUT_ROWS):
+        road.desk.give_back_rows(institution, "2026/5")
+
+
+def people_decide(road: Road) -> None:
+    """The data processor approves what waits; the national pages are approved by two people."""
+    for release in releases_of(road.desk.control, REGISTRY, ReleaseState.PROPOSED):
+        text = release.signed_text(tables_of(road.desk.control, release.release_id))
+        signature = b"" if release.recipient else road.lead_signs(text)
+        road.desk.decide_release(release.release_id, ReleaseState.APPROVED, signature)
 
 
 STEPS = (
     Step("checkpoint", "checkpoint"),
-    Step("link-opens", "link", _order_a_loan),
-    Step("collect", "collect", _everybody_sends),
+    Step("link-opens", "link", open_a_loan),
+    Step("collect", "collect", everybody_sends),
     Step("admit", "admit"),
     Step("rights", "rights", _one_withdraws),
-    Step("link", "link"),
+    Step("link", "link", _order_too_late),
     Step("destroy", "destroy"),
     Step("analyse", "analyse"),
     Step("release", "release"),
     Step("rights-cancels", "rights", _another_withdraws),
+    Step("give-back", "give_back", _two_ask_for_their_rows),
+    Step("link-orders", "link", _open_and_order),
     Step("analyse-again", "analyse"),
     Step("release-again", "release"),
-    Step("seal", "seal", _the_operator_decides),
+    Step("seal", "seal", people_decide),
     Step("deliver", "deliver"),
     Step("checkpoint-last", "checkpoint"),
-    Step("destroy-expired", "destroy", days=60),
+    Step("destroy-expired", "destroy", _destroy_early, days=60),
 )
 
 

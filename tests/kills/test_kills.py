@@ -5,28 +5,32 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enclave.audit.record import Phase
 from enclave.control.database import Control
 from enclave.control.drops import drops_of, find_drop
 from enclave.control.releases import releases_of
-from enclave.flow import DropState
+from enclave.flow import ACTS, COMMAND_LINE, DropState
+from enclave.halted import lift_halt
 from enclave.model.draft import Kind
 from enclave.settings import read_settings
+from enclave.wiring import open_log
 from jobs.confine import temporary_of
 from jobs.road import command_of
+from jobs.schedule import JOBS
 from tests.kills.forks import ROOT, Ended, Forks, Request
 from tests.kills.projection import differences, project
 from tests.kills.road import REGISTRY, STEPS, Road, Step, begin, canaries
 
 CANARIES = canaries()
-SAMPLE = 3
-"""How many kills of each job the ordinary suite makes; the long one makes them all."""
 NAMES = [step.name for step in STEPS]
+FIRST = {step.job: step.name for step in reversed(STEPS)}
+"""The first step of each job: the ordinary suite kills it twice, and a later step of the same job once."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,16 @@ class Walked:
 
     road: Road
     forks: Forks
-    ends: dict[str, dict[str, Any]]
-    effects: dict[str, tuple[str, ...]]
+    ends: dict[str, dict[str, Any]] = field(default_factory=dict)
+    effects: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    done: set[tuple[str, str]] = field(default_factory=set)
+    """(job, act) of everything that was done on the way"""
 
-    def run(self, step: Step, *, at: int | None = None, poison: str = "", call: str = "") -> Ended:
+    def run(
+        self, step: Step, *, at: int | None = None, poison: str = "", call: str = "", room: int | None = None
+    ) -> Ended:
         """Run the job of a step on what lies there, perhaps to its death; whatever it leaves holds nothing in clear."""
-        ended = self.forks.run(Request(str(self.road.folder.root), step.job, at, step.days, poison, call))
+        ended = self.forks.run(Request(str(self.road.folder.root), step.job, at, step.days, poison, call, room))
         self.require_nothing_in_clear(step, ended.output.encode())
         return ended
 
@@ -87,11 +95,25 @@ class Walked:
             return f"{step.name} killed at {call} {at}: {wrong}"
         return ""
 
+    def fill(self, step: Step, room: int) -> str | None:
+        """Run a job on a disk with so many KiB left, as `kill` does; None where they are enough."""
+        self.restore(step)
+        try:
+            ended = self.run(step, room=room)
+            if ended.code != 0:
+                assert (ended.code, "H_DISK_FULL" in ended.output) == (4, True), (
+                    f"ended with {ended.code}: {ended.output}"
+                )
+            self.require_same_end(step)
+        except AssertionError as wrong:
+            return f"{step.name} with {room} KiB left: {wrong}"
+        return None if ended.code == 0 else ""
+
     def require_same_end(self, step: Step) -> None:
         """Run the job of a step to its end: it ends as the run that was never killed."""
         again = self.run(step)
         assert again.code == 0, f"run again it ends with {again.code}: {again.output}"
-        found = project(self.road.folder.root, self.road.live / "airlock")
+        found = project(self.road)
         told = differences(self.ends[step.name], found)
         assert not told, "; ".join(told)[:2000]
 
@@ -107,7 +129,7 @@ def walked() -> Iterator[Walked]:
     leftovers: set[Path] = {root}
     try:
         with Forks() as forks:
-            walked = Walked(begin(root), forks, {}, {})
+            walked = Walked(begin(root), forks)
             # A confined job empties its temporary folder, but may not remove its name.
             leftovers |= {walked.temporary(step) for step in STEPS}
             for step in STEPS:
@@ -116,24 +138,28 @@ def walked() -> Iterator[Walked]:
                 shutil.rmtree(walked.temporary(step), ignore_errors=True)
                 ended = walked.run(step)
                 assert ended.code == 0, ended.output
-                walked.ends[step.name] = project(walked.road.folder.root, walked.road.live / "airlock")
+                walked.ends[step.name] = project(walked.road)
                 walked.effects[step.name] = ended.effects
+            log = open_log(walked.road.folder)
+            walked.done.update((entry.job, entry.act) for entry in log.entries() if entry.phase is Phase.DONE)
             yield walked
     finally:
         for folder in leftovers:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sample(count: int) -> list[int]:
-    """The first effect, the last, and others evenly between them."""
-    return sorted({1 + (count - 1) * part // (SAMPLE - 1) for part in range(SAMPLE)})
+def test_every_job_and_every_act_of_a_job_is_on_the_road(walked: Walked) -> None:
+    """A new job or act needs a step in which it is done, or nobody would kill it there."""
+    assert {step.job for step in STEPS} == set(JOBS)
+    by_jobs = {(job, str(act)) for act, rule in ACTS.items() for job in rule.done_by if job != COMMAND_LINE}
+    assert by_jobs - walked.done == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_job_killed_at_some_effect_ends_as_if_it_had_not_been(walked: Walked, name: str) -> None:
-    """A kill at the first effect, the last and some between leaves nothing behind once the job has run again."""
-    step = STEPS[NAMES.index(name)]
-    wrong = [walked.kill(step, at) for at in _sample(len(walked.effects[name]))]
+    """A kill half way, and the first time also at the very end, leaves nothing behind once the job has run again."""
+    step, last = STEPS[NAMES.index(name)], len(walked.effects[name])
+    wrong = [walked.kill(step, at) for at in ([last // 2, last] if FIRST[step.job] == name else [last // 2])]
     assert not any(wrong), "\n".join(filter(None, wrong))
 
 
@@ -177,18 +203,19 @@ def test_a_job_killed_at_every_effect_ends_as_if_it_had_not_been(walked: Walked,
     assert not any(wrong), "\n".join(filter(None, wrong))
 
 
-@pytest.mark.parametrize(
-    ("name", "call", "at"),
-    [
-        ("checkpoint", "pwrite64", 12),  # in the control database
-        ("admit", "pwrite64", 60),  # in the vault or registry
-        ("rights", "fdatasync", 20),
-        ("analyse", "pwrite64", 30),
-    ],
-)
-def test_a_job_killed_inside_a_commit_ends_as_if_it_had_not_been(walked: Walked, name: str, call: str, at: int) -> None:
+IN_A_COMMIT = {
+    "admit": ("pwrite64", 60),  # in the vault or registry
+    "rights": ("fdatasync", 20),
+    "analyse": ("pwrite64", 30),
+}
+"""At which system call the ordinary suite kills a job in the middle of a commit; the others in the control database."""
+
+
+@pytest.mark.parametrize("job", FIRST)
+def test_a_job_killed_inside_a_commit_ends_as_if_it_had_not_been(walked: Walked, job: str) -> None:
     """A kill between two writes of one commit leaves a journal, which the next run, confined, plays back."""
-    assert walked.kill_in_the_kernel(STEPS[NAMES.index(name)], call, at) == ""
+    call, at = IN_A_COMMIT.get(job, ("pwrite64", 12))
+    assert walked.kill_in_the_kernel(STEPS[NAMES.index(FIRST[job])], call, at) == ""
 
 
 @pytest.mark.long
@@ -224,6 +251,41 @@ def test_a_process_killed_as_it_is_started_by_the_scheduler_ends_as_if_it_had_no
     walked.require_same_end(step)
 
 
+@pytest.mark.parametrize(("name", "room"), [("rights", 0), ("admit", 60), ("admit", 300), ("seal", 60)])
+def test_a_job_on_a_full_disk_says_so_and_goes_on_when_there_is_room(walked: Walked, name: str, room: int) -> None:
+    """Wherever the disk is full, in a file, the log or a database, the job stops and nothing is half done for ever."""
+    assert walked.fill(STEPS[NAMES.index(name)], room) == ""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_job_on_a_disk_full_at_any_write_goes_on_when_there_is_room(walked: Walked, name: str) -> None:
+    """With 0, 4, 8 … KiB left until the job has enough: the end is always the one of the run with room."""
+    step, room, wrong = STEPS[NAMES.index(name)], 0, []
+    while (told := walked.fill(step, room)) is not None:
+        wrong.append(told)
+        room += 4
+    assert not any(wrong), "\n".join(filter(None, wrong))
+
+
+def test_a_log_that_cannot_be_flushed_stops_the_job_and_the_server(walked: Walked) -> None:
+    """After EIO nothing more is recorded, so nothing more is done, until two people have looked at the disk."""
+    step = STEPS[NAMES.index("rights")]
+    walked.restore(step)
+    folder = walked.road.folder
+    log = folder.audit / "log.jsonl"
+    before = len(log.read_bytes().splitlines())
+    fails = ["-P", str(log), "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=3"]
+    command = ["strace", "-f", "-o", "/dev/null", *fails, *command_of(folder.settings, step.job, REGISTRY)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True)
+    assert (ended.returncode, b"H_LOG_WRITE" in ended.stderr) == (4, True), ended.stderr
+    assert len(log.read_bytes().splitlines()) == before + 3
+    assert b"H_STOPPED" in walked.run(step).output.encode()
+    lift_halt(folder)
+    walked.require_same_end(step)
+
+
 def test_the_third_crash_on_a_drop_rejects_it_and_the_next_is_taken(walked: Walked) -> None:
     """A drop that ends the program each time it is opened holds up nobody, and is answered in the end."""
     step = STEPS[NAMES.index("admit")]
@@ -246,4 +308,4 @@ def test_the_third_crash_on_a_drop_rejects_it_and_the_next_is_taken(walked: Walk
     # The drop after it, of the same sender, is taken as it is: its rows are then the first of their courses.
     (after,) = (drop for drop in settled.values() if drop.sender == "alfa" and drop.stated_seq == 2)
     assert after.state is DropState.ADMITTED
-    project(walked.road.folder.root, walked.road.live / "airlock")
+    project(walked.road)
