@@ -164,6 +164,8 @@ def _recognise(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Drop:
         if earlier.content_digest == drop.content_digest:
             raise Rejected(REPLAY)
         if earlier.stated_drop_id == verified.stated_drop_id:
+            # An honest sender draws a new id for each drop, so a person should look at this one.
+            wiring.acts.note("drop.reused", "institution", drop.sender, reason=DROP_ID_REUSED)
             raise Rejected(DROP_ID_REUSED)
     last = max((one.stated_seq for one in admitted if one.stated_seq is not None), default=None)
     if manifest.seq is not None and last is not None:

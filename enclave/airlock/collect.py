@@ -103,7 +103,7 @@ def survey(
                 # Three whole files of which the manifest is nonsense: `admit` rejects it, with an answer.
                 standing = Standing.READY
             else:
-                refused.append(RefusedEntry(incoming.name, "E_DROP_INCOMPLETE"))
+                refused.append(RefusedEntry(incoming.name, rules.overdue_code(incoming)))
         if standing is Standing.READY and seen is not None:
             ready.append(Ready(incoming.name, seen, rules.payload_of(incoming).size))
         elif standing is Standing.REFUSED:
