@@ -76,7 +76,8 @@ class Examined:
 
 def admit(wiring: Wiring) -> dict[str, int]:
     """Settle every collected drop; answers how many were admitted, rejected and recognised as sent before."""
-    writer, reader = wiring.registry_writer, wiring.registry_reader
+    # The vault too, though it is used last: a wrong key halts here, before the opening of a drop is counted.
+    writer, reader, _ = wiring.registry_writer, wiring.registry_reader, wiring.vault
     _publish_settled(wiring, reader)
     sweep_drafts(wiring, (stored.draft.sha256 for stored in reader.drafts()))
     counts = {"admitted": 0, "rejected": 0, "replayed": 0}

@@ -24,12 +24,13 @@ from enclave.control.releases import releases_of
 from enclave.crypto.keyring import Keyring
 from enclave.crypto.passphrase import read_passphrase
 from enclave.demo.airlock import make_folders
-from enclave.desk import Desk, Letter
+from enclave.desk import Letter
 from enclave.flow import DropState
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.grants import Access, Folder, Passphrases
 from enclave.model.draft import Kind
+from enclave.reception import Reception
 from enclave.registry.load import load
 from enclave.release.drafts import open_draft
 from enclave.settings import read_settings
@@ -98,9 +99,9 @@ class Site:
         return Control(self.folder.control)
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> Reception:
         """The terminal."""
-        return Desk(self.folder, read_settings(self.folder.settings), REGISTRY)
+        return Reception(self.folder, read_settings(self.folder.settings), REGISTRY)
 
     def renewed(self, letter: Letter) -> Letter:
         """An institution's letter as it is now, its passphrase read where the server keeps it."""
@@ -231,9 +232,9 @@ class Site:
         """The files of server, airlock and temporary folder in whose name or bytes one of these words stands."""
         wanted = [text for word in words for text in (word.encode(), word.encode("utf-16-le"))]
         found = []
-        for path in sorted(self.live.rglob("*")):
+        for path in sorted({*self.live.rglob("*"), *self.airlock.rglob("*")}):
             content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-            name = str(path.relative_to(self.live)).encode("utf-8", "surrogateescape")
+            name = path.name.encode("utf-8", "surrogateescape")
             found += [path.name for text in wanted if text in name or text in content][:1]
         return found
 
@@ -253,7 +254,7 @@ def new_site(root: Path, sshd: Sshd | None = None, **settings: str | int | float
         where = {"kind": "sftp", "host": sshd.host, "port": sshd.port, "user": sshd.server.login, "folder": "/"}
     values = {"server": "enclave-1", "mode": "test", **where, **settings}
     folder = found(Founding(live / "working", REGISTRY, CONFIG / "registries" / REGISTRY, values, "person:tester"))
-    desk = Desk(folder, read_settings(folder.settings), REGISTRY)
+    desk = Reception(folder, read_settings(folder.settings), REGISTRY)
     if sshd is not None:
         lies = folder.registry(REGISTRY)
         lies.known_hosts.write_text(sshd.known_hosts)

@@ -244,7 +244,7 @@ def test_row_23_links_pipes_and_devices_are_rejected_unopened(site: Site, tmp_pa
 
 
 def test_row_24_a_file_swapped_while_it_is_read_is_not_taken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check, reading and digest are of one open file: another put in its place meanwhile is not what is taken."""
+    """Check, reading and digest are of one open file: another put in its place meanwhile is read anew, and is not it."""
     drop = site.send(making(site))
     other = site.make(making(site)) / "payload.zip"
     read, swapped = os.read, []
@@ -258,7 +258,7 @@ def test_row_24_a_file_swapped_while_it_is_read_is_not_taken(site: Site, monkeyp
 
     monkeypatch.setattr(folder_airlock.os, "read", swap)
 
-    assert_rejected(site, "E_DROP_CHANGED")
+    assert_rejected(site, "E_DIGEST")
 
     assert len(swapped) == 1
     assert not drop.exists()
@@ -301,10 +301,8 @@ def test_row_27_each_wrong_key_has_its_code(site: Site, tmp_path: Path) -> None:
     site.send(making(site, outer={"recipient_kid": "somebody-1"}, inner={"recipient_kid": "somebody-1"}))
     assert_rejected(site, "E_PASSPHRASE", "E_KID")
     retired = site.make(making(site))
-    renewed = site.letters[ATTACKER]
-    desk = site.desk
-    desk.write_letter(ATTACKER, tmp_path / "letter.html", utc_now().date(), renew=True)
-    site.letters = {**site.letters, ATTACKER: site.renewed(renewed)}
+    site.desk.write_letter(ATTACKER, tmp_path / "letter.html", utc_now().date(), renew=True)
+    site.letters = {**site.letters, ATTACKER: site.renewed(site.letters[ATTACKER])}
     site.place(retired)
 
     assert_rejected(site, "E_KID_RETIRED")
