@@ -8,7 +8,7 @@ from tests.faults.site import ATTACKER, HONEST, Making, Site
 
 
 def assert_rejected(site: Site, *codes: str, words: Sequence[str] = (), days: int = 0) -> tuple[Drop, ...]:
-    """The attacker's drops at the airlock end so, in any order; nothing of them stays; the honest one behind them is in.
+    """The attacker's drops at the airlock end so, in any order; nothing stays of them; the honest one behind is in.
 
     Rejected each with its own code, answered with that code, not a row changed, no planted word in any file or name of
     server, airlock or temporary folder, nothing left at the airlock; and in the same run the next drop is admitted.

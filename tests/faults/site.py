@@ -1,7 +1,7 @@
-"""A server with two senders for the fault rows: stock tools make its drops, its own jobs take them, everything is searched.
+"""A server with two senders for the fault rows: stock tools make its drops, its jobs take them, all of it is searched.
 
-`Making` is a drop as 7-Zip and ssh-keygen make it, with one thing changed. `Site.walk` runs `collect` and `admit` in this
-process. Nothing of what a sender typed lies in `live/`, where server, airlock and temporary files are searched.
+`Making` is a drop as 7-Zip and ssh-keygen make it, with one thing changed. `Site.walk` runs `collect` and `admit` in
+this process. Nothing of what a sender typed lies in `live/`, where server, airlock and temporary files are searched.
 """
 
 import hashlib
@@ -25,7 +25,6 @@ from enclave.crypto.keyring import Keyring
 from enclave.crypto.passphrase import read_passphrase
 from enclave.demo.airlock import make_folders
 from enclave.desk import Letter
-from enclave.flow import DropState
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.grants import Access, Folder, Passphrases

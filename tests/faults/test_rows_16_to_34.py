@@ -27,7 +27,6 @@ from tests.faults.judged import assert_nothing_left, assert_rejected
 from tests.faults.site import ATTACKER, HONEST, Making, Site, run
 
 
-
 def making(site: Site, **changes: object) -> Making:
     """A drop of one new person, with changes."""
     return Making(site.planter.file(rows=1), **changes)  # type: ignore[arg-type]
@@ -72,7 +71,7 @@ def flipped(at: int) -> Callable[[bytes], bytes]:
 
 
 def test_row_16_cut_ciphertext_is_rejected(site: Site) -> None:
-    """Cut before signing the container has no end; cut after it, the payload waits, and then is given up as incomplete."""
+    """Cut before signing the container has no end; cut after it, the payload is waited for, and then given up."""
     site.send(making(site, after_sealing=cut_in_half))
     assert_rejected(site, "E_TRUNC")
     site.send(making(site, after_signing=cut_in_half))
@@ -84,7 +83,7 @@ def test_row_16_cut_ciphertext_is_rejected(site: Site) -> None:
 
 @pytest.mark.parametrize("cut", [-1, 64 * 1024 + 216, 2 * (64 * 1024 + 16) + 200, 100])
 def test_row_16_cut_age_is_rejected_at_every_boundary(cut: int) -> None:
-    """The other envelope, which lenders use: cut at a chunk's end, in a chunk, in the header or in the tail, never opens."""
+    """The lenders' envelope, cut at a chunk's end, in a chunk, in the header or in the tail, never opens."""
     identity, recipient = age.new_identity()
     sealed = age.seal(bytes(200_000), [recipient])
 
@@ -146,7 +145,7 @@ def test_row_18_crypt4gh_is_not_taken_at_all(site: Site) -> None:
 
 
 def test_row_19_an_altered_entry_is_rejected(site: Site) -> None:
-    """Renamed in one header, another size, another method: the container contradicts itself. In both: the manifest does."""
+    """Another name, size or method in one header contradicts the other; in both, a name contradicts the manifest."""
     name = b"arrival.csv"
     site.send(making(site, after_sealing=lambda content: content.replace(name, b"arrivel.csv", 1)))
     site.send(making(site, after_sealing=field_changed(name, 22, struct.pack("<I", 77_777))))
@@ -212,7 +211,7 @@ BAD_NAMES = (b"../kanari.csv", b"/kanari.csv", b"C:\\kanari.csv", b"kan\0ari.csv
 
 
 def test_row_22_names_that_mean_something_elsewhere_are_rejected(site: Site) -> None:
-    """In the container and at the airlock: climbing, absolute, drives, NUL, devices, turned text, 300 signs; unlogged."""
+    """In a container and at the airlock: climbing, absolute, drives, NUL, devices, turned text, 300 signs; unlogged."""
     for name in BAD_NAMES:
         site.send(zipped(site, Member(name)))
     for name in ("CON", "kanari\u202egpj", "-kanari", "kanari" * 40):
@@ -222,7 +221,7 @@ def test_row_22_names_that_mean_something_elsewhere_are_rejected(site: Site) -> 
 
 
 def test_row_23_links_pipes_and_devices_are_rejected_unopened(site: Site, tmp_path: Path) -> None:
-    """A symbolic link, a second name, a pipe and a device in place of the payload: none is opened, nothing it names read."""
+    """A symbolic link, a second name, a pipe and a device where the payload should be: none of them is opened."""
     target = tmp_path / "secret"
     target.write_bytes(site.planter.draw().name.encode())
     os.utime(target, (1, 1))
@@ -244,7 +243,7 @@ def test_row_23_links_pipes_and_devices_are_rejected_unopened(site: Site, tmp_pa
 
 
 def test_row_24_a_file_swapped_while_it_is_read_is_not_taken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check, reading and digest are of one open file: another put in its place meanwhile is read anew, and is not it."""
+    """Check, reading and digest are of one open file: another that is put in its place is read anew, and is not it."""
     drop = site.send(making(site))
     other = site.make(making(site)) / "payload.zip"
     read, swapped = os.read, []

@@ -44,9 +44,9 @@ def airlock_at(site: Site, port: int, known_hosts: str, timeout: float = 5.0) ->
 
 
 def test_row_35_a_drop_in_anothers_folder_is_denied_and_if_planted_rejected(sshd_site: Site) -> None:
-    """sshd lets nobody out of its folder; what the airlock itself lays into another's is told by its signature.
+    """Sshd lets nobody out of its folder; what the airlock itself lays into another's is told by its signature.
 
-    Owners are not compared: an airlock may keep all files under one user, as this one does, and the signature says more.
+    Owners are not compared: an airlock may keep all files under one user, as this one does; the signature says more.
     """
     site = sshd_site
     assert site.sshd is not None

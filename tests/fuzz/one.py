@@ -1,4 +1,4 @@
-"""Fuzz one parser with atheris: `python -m tests.fuzz.one PARSER CORPUS [libFuzzer options]`, started by `tests.fuzz`."""
+"""Fuzz one parser with atheris: `python -m tests.fuzz.one PARSER CORPUS [libFuzzer options]`, as `tests.fuzz` does."""
 
 import sys
 from pathlib import Path
