@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEBIAN_PARTS := openssh-server openssh-client p7zip-full gnupg postgresql chromium systemd strace
 
-.PHONY: demo compiled test test-long bench lint tools clean
+.PHONY: demo compiled test test-long fuzz bench lint tools clean
 
 demo: compiled
 	rm -rf demo-out
@@ -15,6 +15,11 @@ test: tools lint
 
 test-long: tools
 	$(RUN) -m pytest -m long --timeout 7200
+
+# Hours. Not part of `test`: atheris has wheels for some Pythons only, so it has a lock of its own.
+fuzz: $(VENV)/.dev
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	$(RUN) -m tests.fuzz
 
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.identity

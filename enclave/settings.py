@@ -41,7 +41,7 @@ class Airlock(Closed):
 class Limits(Closed):
     """What a sender may put at the airlock at most."""
 
-    drop_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    drop_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     deferred_hours: Annotated[int, Field(ge=1)] = 24
     drops_per_turn: Annotated[int, Field(ge=1)] = 20
 

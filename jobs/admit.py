@@ -8,6 +8,7 @@ of the drop is in the registry, after it the rest is only told on.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from enclave import durable
 from enclave.airlock.collect import unpack
@@ -22,6 +23,7 @@ from enclave.control.drops import (
 from enclave.control.releases import propose
 from enclave.crypto import age
 from enclave.crypto.keystore import unwrap_identity
+from enclave.crypto.secret import Secret
 from enclave.crypto.zip_directory import Limits
 from enclave.errors import Refused, Rejected, explain
 from enclave.flow import ATTEMPTS_BEFORE_REJECTION, Act, DropState
@@ -37,7 +39,7 @@ from enclave.intake.rules import RULES as INTAKE_RULES
 from enclave.intake.rules import RuleText, form_of
 from enclave.intake.spreadsheet import read_file
 from enclave.model.draft import Draft, DraftFile, Kind, NamedDraft
-from enclave.model.drop import OpenedDrop
+from enclave.model.drop import OpenedDrop, SealedDrop
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.store.read import RegistryReader
@@ -63,20 +65,23 @@ HELD_BY_THE_GATE = ("R_LEAK", "R_FORM")
 MOST_MISSING = 999_999_999
 OPENED_TIMES = 8
 """How much larger than the largest payload the files inside may be in total."""
+OPENED_BYTES = 64 << 20
+"""What the files inside may be in total at all: what stands in memory while they are read is a few times that."""
 
 
 @dataclass(frozen=True, repr=False)
 class Examined:
-    """A drop in memory: verified, opened, read and checked; still with identities."""
+    """A drop in memory: verified, opened, read and checked; still with identities, but no longer its files."""
 
-    opened: OpenedDrop
+    payload_sha256: str
     checked: tuple[Checked, ...]
     judged: Judged
 
 
 def admit(wiring: Wiring) -> dict[str, int]:
     """Settle every collected drop; answers how many were admitted, rejected and recognised as sent before."""
-    writer, reader = wiring.registry_writer, wiring.registry_reader
+    # The vault too, though it is used last: a wrong key halts here, before the opening of a drop is counted.
+    writer, reader, _ = wiring.registry_writer, wiring.registry_reader, wiring.vault
     _publish_settled(wiring, reader)
     sweep_drafts(wiring, (stored.draft.sha256 for stored in reader.drafts()))
     counts = {"admitted": 0, "rejected": 0, "replayed": 0}
@@ -136,13 +141,7 @@ def _examine(wiring: Wiring, drop: Drop) -> tuple[Drop, Examined]:
 def _open(wiring: Wiring, drop: Drop) -> OpenedDrop:
     keys = wiring.keystore(Folder.DROP_KEYS, Access.READ)
     identity = unwrap_identity(keys.get(drop.drop_uuid), wiring.keys.get("quarantine"))
-    path = wiring.path(Folder.QUARANTINE, Access.READ) / f"{drop.drop_uuid}.age"
-    ciphertext = durable.read(path)
-    sealed = unpack(age.open(ciphertext, identity))
-    # What is opened is what was taken from this sender under this id: the log holds the digest of the ciphertext.
-    taken = (hashlib.sha256(ciphertext).hexdigest(), sealed.drop_uuid, sealed.sender)
-    if taken != (drop.stored_sha256, drop.drop_uuid, drop.sender):
-        raise Rejected("E_QUARANTINE_FORM")
+    sealed = _taken(wiring.path(Folder.QUARANTINE, Access.READ) / f"{drop.drop_uuid}.age", identity, drop)
     largest = wiring.settings.registries[wiring.registry].limits.drop_bytes
     passphrase = wiring.passphrase(Passphrases.SENDERS, drop.sender)
     return verify_and_open(
@@ -151,8 +150,18 @@ def _open(wiring: Wiring, drop: Drop) -> OpenedDrop:
         signers=wiring.signers,
         passphrases={wiring.inbound_key_id(drop.sender): passphrase},
         at=wiring.now,
-        limits=Limits(total=OPENED_TIMES * largest),
+        limits=Limits(total=min(OPENED_TIMES * largest, OPENED_BYTES)),
     )
+
+
+def _taken(path: Path, identity: Secret, drop: Drop) -> SealedDrop:
+    """What was taken from this sender under this id, and nothing else: the log holds the digest of the ciphertext."""
+    ciphertext = durable.read(path)
+    sealed = unpack(age.open(ciphertext, identity))
+    taken = (hashlib.sha256(ciphertext).hexdigest(), sealed.drop_uuid, sealed.sender)
+    if taken != (drop.stored_sha256, drop.drop_uuid, drop.sender):
+        raise Rejected("E_QUARANTINE_FORM")
+    return sealed
 
 
 def _recognise(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Drop:
@@ -164,6 +173,8 @@ def _recognise(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Drop:
         if earlier.content_digest == drop.content_digest:
             raise Rejected(REPLAY)
         if earlier.stated_drop_id == verified.stated_drop_id:
+            # An honest sender draws a new id for each drop, so a person should look at this one.
+            wiring.acts.note("drop.reused", "institution", drop.sender, reason=DROP_ID_REUSED)
             raise Rejected(DROP_ID_REUSED)
     last = max((one.stated_seq for one in admitted if one.stated_seq is not None), default=None)
     if manifest.seq is not None and last is not None:
@@ -191,7 +202,7 @@ def _check(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Examined:
     judged = judge(
         [each.records for each in checked], {form.id: form for form in definition.forms}, mode, wiring.now.date()
     )
-    return Examined(opened, checked, judged)
+    return Examined(opened.manifest.payload_sha256, checked, judged)
 
 
 def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examined, plan: Plan) -> str:
@@ -209,11 +220,12 @@ def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examin
             drop.sender,
             drop.drop_uuid,
             drop.stated_drop_id,
-            examined.opened.manifest.payload_sha256,
+            examined.payload_sha256,
             *act.position,
             totals=Totals(**vars(counts)),
             faults=faults,
             references=references_of(examined.checked, faults),
+            unlisted={kind: count for each in examined.checked for kind, count in each.unlisted.items()},
         )
         drafts = _write_answers(wiring, plan.based_on_state, answer)
         settlement = Settlement(drop.drop_uuid, drop.sender, Outcome.ADMITTED, "", counts)

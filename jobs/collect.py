@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from enclave import durable
 from enclave.airlock import rules
-from enclave.airlock.collect import pack, survey, take, unpack
+from enclave.airlock.collect import pack, survey, take
 from enclave.airlock.rules import Limits
 from enclave.audit.record import Phase, StoredEntry
 from enclave.control.drops import (
@@ -155,10 +155,12 @@ def _take(wiring: Wiring, institution: Institution, name: str, drop_uuid: str, l
 
 def _keep(wiring: Wiring, institution: Institution, drop_uuid: str, sealed: SealedDrop | None, code: str) -> Drop:
     """Put a drop where its next job finds it, durably and read back, and answer its row."""
-    loan_id, content, stored = None, b"", ""
+    loan_id, size, digest, stored = None, 0, hashlib.sha256(), ""
     seen = rules.peek(b"" if sealed is None else sealed.manifest)
     if sealed is not None:
-        content = b"".join((sealed.manifest, sealed.signature, sealed.payload))
+        for part in (sealed.manifest, sealed.signature, sealed.payload):
+            digest.update(part)
+            size += len(part)
         loan_id = _loan_of(wiring, institution, seen.recipient_kid)
         keep = _keep_loan if loan_id is not None else _quarantine
         stored = keep(wiring, sealed)
@@ -168,8 +170,8 @@ def _keep(wiring: Wiring, institution: Institution, drop_uuid: str, sealed: Seal
         sender=institution.institution_id,
         state=DropState.COLLECTED if loan_id is None else DropState.LENT,
         loan_id=loan_id,
-        content_digest=hashlib.sha256(content).hexdigest(),
-        size=len(content),
+        content_digest=digest.hexdigest(),
+        size=size,
         stored_sha256=stored,
         reason=code,
         attempts=0,
@@ -201,7 +203,9 @@ def _quarantine(wiring: Wiring, sealed: SealedDrop) -> str:
     keys.put(sealed.drop_uuid, wrap_identity(identity, wiring.public_key("quarantine")))
     path = wiring.path(Folder.QUARANTINE, Access.WRITE) / f"{sealed.drop_uuid}.age"
     stored = durable.write(path, age.seal(packed, [recipient]))
-    if pack(unpack(age.open(durable.read(path), identity))) != packed:
+    wanted = hashlib.sha256(packed).digest()
+    del packed  # read back without it: a large payload is in memory often enough
+    if hashlib.sha256(age.open(durable.read(path), identity)).digest() != wanted:
         raise Halt("H_QUARANTINE", place=path.name)
     return stored
 

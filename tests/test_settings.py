@@ -20,7 +20,7 @@ MISTAKES = [
     ("port = 22", "port = 70000", "registries.kar.airlock.port"),
     ("attempts = 5", "attempts = 0", "registries.kar.airlock.attempts"),
     ('kind = "sftp"', 'kind = "ftp"', "registries.kar.airlock.kind"),
-    ("drop_bytes = 268435456", "drop_bytes = 1", "registries.kar.limits.drop_bytes"),
+    ("drop_bytes = 67108864", "drop_bytes = 1", "registries.kar.limits.drop_bytes"),
     ('database = ""', 'database = "postgresql+psycopg://u@db.example/kar"', "registries.kar.database"),
     ('vault_database = ""', 'vault_database = "sqlite:///vault.db"', "registries.kar.vault_database"),
     ("[registries.kar]", "[registries.KAR]", "registries"),

@@ -103,7 +103,7 @@ def survey(
                 # Three whole files of which the manifest is nonsense: `admit` rejects it, with an answer.
                 standing = Standing.READY
             else:
-                refused.append(RefusedEntry(incoming.name, "E_DROP_INCOMPLETE"))
+                refused.append(RefusedEntry(incoming.name, rules.overdue_code(incoming)))
         if standing is Standing.READY and seen is not None:
             ready.append(Ready(incoming.name, seen, rules.payload_of(incoming).size))
         elif standing is Standing.REFUSED:
@@ -142,9 +142,9 @@ def take(airlock: Airlock, institution: str, drop_uuid: str, limits: Limits) -> 
     if incoming is None:
         raise Rejected("E_DROP_GONE")
     payload_name = _payload_name(incoming, limits)
-    manifest = airlock.read(institution, name, rules.MANIFEST, limits.manifest)
-    signature = airlock.read(institution, name, rules.SIGNATURE, limits.signature)
-    payload = airlock.read(institution, name, payload_name, limits.payload)
+    manifest = _read_steady(airlock, institution, name, rules.MANIFEST, limits.manifest)
+    signature = _read_steady(airlock, institution, name, rules.SIGNATURE, limits.signature)
+    payload = _read_steady(airlock, institution, name, payload_name, limits.payload)
     stated = rules.peek(manifest).payload_sha256
     if stated is not None and hashlib.sha256(payload).hexdigest() != stated:
         again = airlock.read(institution, name, payload_name, limits.payload)
@@ -152,6 +152,16 @@ def take(airlock: Airlock, institution: str, drop_uuid: str, limits: Limits) -> 
             raise Refused("R_DROP_UNSTEADY", place=institution)
         payload = again
     return SealedDrop(drop_uuid, institution, manifest, signature, payload)
+
+
+def _read_steady(airlock: Airlock, institution: str, name: str, file: str, limit: int) -> bytes:
+    """The content of a file, read once more where the first reading was cut short or the file moved under it."""
+    try:
+        return airlock.read(institution, name, file, limit)
+    except Rejected as first:
+        if first.code != "E_DROP_CHANGED":
+            raise
+    return airlock.read(institution, name, file, limit)
 
 
 def _payload_name(claimed: Incoming, limits: Limits) -> str:

@@ -5,6 +5,7 @@ below the root leads nowhere.
 """
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -208,10 +209,10 @@ def _identity(facts: os.stat_result) -> tuple[int, ...]:
 
 
 def _exactly(descriptor: int, most: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < most and (part := os.read(descriptor, min(most - len(parts), 1024 * 1024))):
-        parts += part
-    return bytes(parts)
+    content = io.BytesIO()
+    while content.tell() < most and (part := os.read(descriptor, min(most - content.tell(), 1024 * 1024))):
+        content.write(part)
+    return content.getvalue()
 
 
 def _remove(name: str, folder: int, levels: int = MOST_LEVELS) -> None:

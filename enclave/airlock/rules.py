@@ -54,6 +54,16 @@ explain(
     ),
 )
 
+explain(
+    "E_DROP_UNSIGNED",
+    "The drop has lain without a signature for longer than the server waits.",
+    "Sign manifest.json with your registered key and send the drop again with manifest.json.sig.",
+    nb=(
+        "Innsendingen har ligget uten signatur lenger enn serveren venter.",
+        "Signer manifest.json med den registrerte nøkkelen deres, og send innsendingen på nytt med manifest.json.sig.",
+    ),
+)
+
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 UPLOADING = ".part"
@@ -233,3 +243,10 @@ def judge_growth(seen: Peek, payload: int, signature: bytes) -> Standing:
 def is_overdue(first_seen: datetime, now: datetime, limits: Limits) -> bool:
     """Whether an incomplete drop has been waited for long enough."""
     return now - first_seen > limits.patience
+
+
+def overdue_code(incoming: Incoming) -> str:
+    """Why what was waited for is given up: all is there but the signature, or something else never came."""
+    there = {file.name for file in incoming.files if file.size > 0}
+    unsigned = MANIFEST in there and not PAYLOADS.isdisjoint(there) and SIGNATURE not in there
+    return "E_DROP_UNSIGNED" if unsigned and not incoming.name.endswith(UPLOADING) else "E_DROP_INCOMPLETE"

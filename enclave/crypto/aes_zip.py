@@ -11,8 +11,7 @@ import sys
 import zipfile
 import zlib
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyzipper
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -51,31 +50,29 @@ KEY = 32
 ROUNDS = 1000
 """Fixed by the format; the passphrase's own entropy carries the strength."""
 CHUNK_BLOCKS = 1 << 16
+CHUNK = 16 * CHUNK_BLOCKS
+"""Bytes that are opened at a time, so that a large member stands in memory sealed and open, and never a third time."""
 NESTED_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 NEUTRAL_TIME = (1980, 1, 1, 0, 0, 0)
 REGULAR_FILE = 0o100600 << 16
 
 
-@dataclass(frozen=True, repr=False)
-class _Authenticated:
-    """An entry whose ciphertext carried the right tag, with the key that opens it."""
-
-    entry: Entry
-    key: Secret
-    ciphertext: bytes
-
-
 def open_archive(content: bytes, passphrase: Secret, limits: Limits) -> tuple[PlainFile, ...]:
     """The files of an AES-256 ZIP in the directory's order; Rejected unless every rule holds for every entry."""
     entries = read_directory(content, limits, encrypted=True)
-    authenticated = [_authenticate(content, entry, passphrase) for entry in entries]
-    return tuple(_file(part.entry, _decrypt(part.ciphertext, part.key), limits) for part in authenticated)
+    view = memoryview(content)
+    keys = [_authenticate(view[entry.start : entry.end], passphrase) for entry in entries]
+    return tuple(
+        _file(entry, _decrypted(view[entry.start : entry.end], key), limits)
+        for entry, key in zip(entries, keys, strict=True)
+    )
 
 
 def open_plain(content: bytes, limits: Limits) -> tuple[PlainFile, ...]:
     """The files of a ZIP without encryption, for use inside an envelope that has been authenticated already."""
     entries = read_directory(content, limits, encrypted=False)
-    return tuple(_file(entry, content[entry.start : entry.end], limits) for entry in entries)
+    view = memoryview(content)
+    return tuple(_file(entry, _chunks(view[entry.start : entry.end]), limits) for entry in entries)
 
 
 def seal_archive(files: Sequence[PlainFile], passphrase: Secret) -> bytes:
@@ -110,40 +107,41 @@ def pack_plain(files: Sequence[PlainFile]) -> bytes:
     return target.getvalue()
 
 
-def _authenticate(content: bytes, entry: Entry, passphrase: Secret) -> _Authenticated:
-    salt_end = entry.start + SALT
-    ciphertext = content[salt_end + VERIFICATION : entry.end - TAG]
-    derived = hashlib.pbkdf2_hmac(
-        "sha1", passphrase.reveal(), content[entry.start : salt_end], ROUNDS, 2 * KEY + VERIFICATION
-    )
-    if not hmac.compare_digest(derived[2 * KEY :], content[salt_end : salt_end + VERIFICATION]):
+def _authenticate(data: memoryview, passphrase: Secret) -> Secret:
+    """The key that opens an entry's data, once its ciphertext was found to carry the right tag."""
+    derived = hashlib.pbkdf2_hmac("sha1", passphrase.reveal(), data[:SALT], ROUNDS, 2 * KEY + VERIFICATION)
+    if not hmac.compare_digest(derived[2 * KEY :], data[SALT : SALT + VERIFICATION]):
         raise Rejected("E_PASSPHRASE")
-    tag = hmac.digest(derived[KEY : 2 * KEY], ciphertext, "sha1")[:TAG]
-    if not hmac.compare_digest(tag, content[entry.end - TAG : entry.end]):
+    tag = hmac.new(derived[KEY : 2 * KEY], digestmod="sha1")
+    for chunk in _chunks(data[SALT + VERIFICATION : -TAG]):
+        tag.update(chunk)
+    if not hmac.compare_digest(tag.digest()[:TAG], data[-TAG:]):
         raise Rejected("E_TAG")
-    return _Authenticated(entry, Secret(derived[:KEY]), ciphertext)
+    return Secret(derived[:KEY])
 
 
-def _decrypt(ciphertext: bytes, key: Secret) -> bytes:
+def _chunks(data: memoryview) -> Iterator[memoryview]:
+    for first in range(0, len(data), CHUNK):
+        yield data[first : first + CHUNK]
+
+
+def _decrypted(data: memoryview, key: Secret) -> Iterator[bytes]:
     """AES-CTR with WinZip's little-endian counter from 1, which no library mode offers: ECB over the counters, XOR."""
     encryptor = Cipher(algorithms.AES(key.reveal()), modes.ECB()).encryptor()  # noqa: S305  # builds CTR, see above
-    plain = []
-    for first in range(0, len(ciphertext), CHUNK_BLOCKS * 16):
-        chunk = ciphertext[first : first + CHUNK_BLOCKS * 16]
-        blocks = -(-len(chunk) // 16)
+    for number, chunk in enumerate(_chunks(data[SALT + VERIFICATION : -TAG])):
+        first, blocks = number * CHUNK_BLOCKS + 1, -(-len(chunk) // 16)
         counters = array("Q", bytes(16 * blocks))
-        counters[0::2] = array("Q", range(first // 16 + 1, first // 16 + 1 + blocks))
+        counters[0::2] = array("Q", range(first, first + blocks))
         if sys.byteorder == "big":
             counters.byteswap()
         stream = encryptor.update(counters.tobytes())[: len(chunk)]
         mixed = int.from_bytes(chunk, "little") ^ int.from_bytes(stream, "little")
-        plain.append(mixed.to_bytes(len(chunk), "little"))
-    return b"".join(plain)
+        yield mixed.to_bytes(len(chunk), "little")
 
 
-def _file(entry: Entry, data: bytes, limits: Limits) -> PlainFile:
+def _file(entry: Entry, chunks: Iterable[bytes | memoryview], limits: Limits) -> PlainFile:
     """The member's content, which must be exactly as long as declared and end where its data ends."""
-    content = data if entry.method == STORED else _inflate(data, entry.size)
+    content = _joined(chunks) if entry.method == STORED else _inflate(chunks, entry.size)
     if len(content) != entry.size or (entry.crc is not None and zlib.crc32(content) != entry.crc):
         raise Rejected("E_CONTAINER")
     may_be_zip = entry.name in limits.nested or entry.name.lower().endswith(".xlsx")
@@ -152,14 +150,25 @@ def _file(entry: Entry, data: bytes, limits: Limits) -> PlainFile:
     return PlainFile(entry.name, content)
 
 
-def _inflate(data: bytes, size: int) -> bytes:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        content = inflater.decompress(data, size + 1)
-    except zlib.error:
-        raise Rejected("E_CONTAINER") from None
-    if len(content) > size:
-        raise Rejected("E_BOMB")
-    if not inflater.eof or inflater.unused_data:
+def _joined(chunks: Iterable[bytes | memoryview]) -> bytes:
+    content = io.BytesIO()
+    for chunk in chunks:
+        content.write(chunk)
+    return content.getvalue()
+
+
+def _inflate(chunks: Iterable[bytes | memoryview], size: int) -> bytes:
+    """The content of a deflate stream; one byte more than declared ends the reading."""
+    inflater, content = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO()
+    for chunk in chunks:
+        try:
+            content.write(inflater.decompress(chunk, size + 1 - content.tell()))
+        except zlib.error:
+            raise Rejected("E_CONTAINER") from None
+        if content.tell() > size:
+            raise Rejected("E_BOMB")
+        if inflater.unused_data:
+            raise Rejected("E_CONTAINER")
+    if not inflater.eof:
         raise Rejected("E_CONTAINER")
-    return content
+    return content.getvalue()

@@ -1,7 +1,7 @@
 """What a sender is answered about one drop, before it is worded: the outcome, the counts, the faults."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -39,7 +39,7 @@ class Answer:
 
     `drop_id` is the sender's own id of the drop, None where its manifest could not be read; `payload_sha256` is ""
     where the payload was not verified. `reason` is the code that the whole drop was rejected with, or "". (`log_id`,
-    `audit_seq`) is the newest position of the audit log.
+    `audit_seq`) is the newest position of the audit log. `unlisted` counts by kind the faults that `faults` leaves out.
     """
 
     registry: str
@@ -53,6 +53,7 @@ class Answer:
     totals: Totals = Totals()
     faults: tuple[Fault, ...] = ()
     references: Mapping[Place, str] | None = None
+    unlisted: Mapping[Fault, int] = field(default_factory=dict)
 
     @property
     def status(self) -> str:

@@ -1,18 +1,19 @@
 """A form's rows, judged: every fault of every row is found, the rows without one come out typed."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from enclave.intake.convert import Converted, convert, convert_identity, trimmed
-from enclave.intake.read import TextTable
+from enclave.intake.read import MOST_LISTED, TextTable
 from enclave.model.fault import Fault, Severity
 from enclave.model.identified import PERSON_ID, REFERENCE, ROW, IdentifiedRecords
 from enclave.registry import expressions
 from enclave.registry.definition import Definition, Form, Kind, Valid, Variable
 
-MOST_FAULTS = 10_000  # of one file; what a person can read ends long before
+MOST_FAULTS = MOST_LISTED  # of one file
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,12 +22,14 @@ class Checked:
 
     `references` has `_row` and `_reference` for every row that could be told apart, also those refused, so that the
     sender can find them again. `delivered` counts the file's rows; `refused_rows` those that the faults keep out.
+    `unlisted` counts the faults beyond MOST_FAULTS, by kind: the fault without its row.
     """
 
     records: IdentifiedRecords
     faults: tuple[Fault, ...]
     delivered: int
     references: pl.DataFrame
+    unlisted: Mapping[Fault, int] = field(default_factory=dict)
 
     @property
     def refused_rows(self) -> int:
@@ -51,11 +54,13 @@ def check(form: Form, definition: Definition, table: TextTable, *, drop_uuid: st
         _reference(form, qualified=True),
         *(pl.col(name) for name in form.columns()),
     )
+    faults = sheet.all_faults()
     return Checked(
         records=IdentifiedRecords(drop_uuid=drop_uuid, sender=sender, form=form.id, frame=frame),
-        faults=sheet.all_faults(),
+        faults=faults,
         delivered=table.delivered,
         references=sheet.typed.select(pl.col(ROW), _reference(form)),
+        unlisted=sheet.unlisted(faults),
     )
 
 
@@ -78,7 +83,7 @@ class _Sheet:
     table: TextTable
     texts: pl.DataFrame = field(init=False)
     typed: pl.DataFrame = field(init=False)
-    found: list[pl.DataFrame] = field(default_factory=list)
+    found: list[tuple[Fault, pl.Series]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         frame = self.table.frame
@@ -109,29 +114,36 @@ class _Sheet:
         """Note that `rule` is broken in the rows where `mask` is True."""
         rows = self.texts[ROW].filter(mask.fill_null(value=False))
         if len(rows):
-            named = (pl.lit(variable).alias("variable"), pl.lit(rule).alias("rule"), pl.lit(severity).alias("severity"))
-            self.found.append(rows.alias("row").to_frame().with_columns(*named))
+            self.found.append((Fault(self.form.id, 0, variable, rule, severity), rows))
 
     def passing(self) -> pl.DataFrame:
         """The rows without a fault that refuses them; none where the whole file is refused."""
         if self.table.refused:
             return self.typed.clear()
-        refusing = [found.filter(pl.col("severity") == Severity.REFUSE).select("row") for found in self.found]
+        refusing = [rows.unique() for kind, rows in self.found if kind.severity is Severity.REFUSE]
         if not refusing:
             return self.typed.sort(ROW)
-        return self.typed.join(pl.concat(refusing), left_on=ROW, right_on="row", how="anti").sort(ROW)
+        return self.typed.join(pl.concat(refusing).unique().to_frame(), on=ROW, how="anti").sort(ROW)
 
     def all_faults(self) -> tuple[Fault, ...]:
-        """Every fault, of the file and of its rows, in the order of the rows."""
-        found = pl.concat(self.found).sort("row", "variable", "rule") if self.found else pl.DataFrame()
+        """The first faults of the file and of its rows, in the order of the rows."""
         room = max(0, MOST_FAULTS - len(self.table.faults))
-        listed = [
-            Fault(self.form.id, row, variable, rule, Severity(severity))
-            for row, variable, rule, severity in found.head(room).iter_rows()
-        ]
-        unlisted = found.height > room or len(self.table.faults) > MOST_FAULTS
+        kinds = sorted(self.found, key=lambda found: (found[0].variable, found[0].rule))
+        # Rows rise within a kind, so the first of all are among the first of each.
+        first = [rows.head(room).alias("row").to_frame().with_columns(kind=n) for n, (_, rows) in enumerate(kinds)]
+        ordered = pl.concat(first).sort("row", "kind").head(room) if first else pl.DataFrame()
+        listed = [replace(kinds[kind][0], row=row) for row, kind in ordered.iter_rows()]
+        unlisted = sum(len(rows) for _, rows in self.found) > room or bool(self.table.unlisted)
         more = [Fault(self.form.id, 0, "", "too_many_faults", Severity.WARN)] if unlisted else []
-        return tuple(sorted([*self.table.faults[:MOST_FAULTS], *more, *listed]))
+        return tuple(sorted([*self.table.faults, *more, *listed]))
+
+    def unlisted(self, listed: Sequence[Fault]) -> Mapping[Fault, int]:
+        """How many faults of each kind there are beyond those listed."""
+        counted = Counter(self.table.unlisted)
+        for kind, rows in self.found:
+            counted[kind] += len(rows)
+        own = set(self.table.faults)  # not in `found`, so not to be taken off again
+        return counted - Counter(replace(fault, row=0) for fault in listed if fault not in own)
 
 
 def _check_fields(sheet: _Sheet) -> None:

@@ -54,7 +54,7 @@ def feedback(answer: Answer, definition: Definition, rules: Mapping[str, RuleTex
     if len(rows) > MOST_LISTED:
         listed.append(wording.row(answer, Fault("", 0, "", "too_many_faults", Severity.WARN)))
     return (
-        DraftFile("tilbakemelding.xlsx", _workbook(answer, definition, rows, listed)),
+        DraftFile("tilbakemelding.xlsx", _workbook(answer, definition, _counted(rows, answer, wording), listed)),
         DraftFile("tilbakemelding.csv", csv_bytes(HEADER, listed)),
     )
 
@@ -71,7 +71,7 @@ def receipt(answer: Answer, definition: Definition) -> tuple[DraftFile, ...]:
         "status": answer.status,
         "reason": _reason(answer),
         "totals": vars(answer.totals),
-        "faults": dict(sorted(Counter(fault.severity.value for fault in answer.faults).items())),
+        "faults": dict(sorted(_by_severity(answer).items())),
         "audit": {"log_id": answer.log_id, "audit_seq": answer.audit_seq},
     }
     text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
@@ -81,6 +81,13 @@ def receipt(answer: Answer, definition: Definition) -> tuple[DraftFile, ...]:
         DraftFile("kvittering.json", text.encode()),
         DraftFile("kvittering.txt", readable.encode("utf-8-sig")),
     )
+
+
+def _by_severity(answer: Answer) -> Counter[str]:
+    counted = Counter(fault.severity.value for fault in answer.faults if fault.rule != "too_many_faults")
+    for kind, count in answer.unlisted.items():
+        counted[kind.severity.value] += count
+    return counted
 
 
 def _reason(answer: Answer) -> dict[str, str] | None:
@@ -191,24 +198,40 @@ def _column_labels(form: Form) -> dict[str, str]:
     return labels
 
 
-def _workbook(answer: Answer, definition: Definition, rows: Sequence[Row], listed: Sequence[Row]) -> bytes:
+def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[tuple[str, ...]]:
+    """How often each kind of fault occurs, also beyond what is listed: form, variable, what is wrong, consequence."""
+    counted = Counter(_kind(row) for row in rows)
+    for fault, count in answer.unlisted.items():
+        counted[_kind(wording.row(answer, fault))] += count
+    return counted
+
+
+def _kind(row: Row) -> tuple[str, ...]:
+    form, _, _, variable, text, _, consequence, _ = row
+    return (form, variable, text, consequence)
+
+
+def _workbook(
+    answer: Answer, definition: Definition, counted: Counter[tuple[str, ...]], listed: Sequence[Row]
+) -> bytes:
     from openpyxl import Workbook  # noqa: PLC0415 – heavy, and only this function needs it
 
     workbook = Workbook()
     summary = workbook.worksheets[0]
     summary.title = "Sammendrag"
-    _write_summary(summary, answer, definition, rows)
+    _write_summary(summary, answer, definition, counted)
     _write_faults(workbook.create_sheet("Feil"), listed)
     return workbook_bytes(workbook)
 
 
-def _write_summary(sheet: "Worksheet", answer: Answer, definition: Definition, rows: Sequence[Row]) -> None:
+def _write_summary(
+    sheet: "Worksheet", answer: Answer, definition: Definition, counted: Counter[tuple[str, ...]]
+) -> None:
     lines: list[tuple[str | int, ...]] = [(f"Tilbakemelding fra {definition.name.nb}",), (STATUS[answer.status],), ()]
     reason = _reason(answer)
     if reason:
         lines += [("Årsak", f"{reason['text']} ({reason['code']})"), ("Hva dere kan gjøre", reason["remedy"]), ()]
     lines += [*_facts(answer), (), *_totals(answer), ()]
-    counted = Counter((form, variable, text, consequence) for form, _, _, variable, text, _, consequence, _ in rows)
     _write_lines(sheet, lines, first=1)
     if counted:
         by_count = sorted(counted.items(), key=lambda item: (-item[1], item[0]))

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from enclave.crypto import aes_zip, sshsig
 from enclave.crypto.secret import Secret
 from enclave.errors import Rejected, explain
-from enclave.intake.agreement import check_inner, check_outer, check_payload
+from enclave.intake.agreement import check_inner, check_outer, check_payload, is_retired
 from enclave.model.drop import Closed, InnerManifest, Manifest, OpenedDrop, PlainFile, SealedDrop
 
 explain(
@@ -63,7 +63,8 @@ def verify_and_open(
 
     `signers` are those registered at `registry`, `passphrases` this sender's inbound ones by key id, `at` the run's
     time. Rejected: E_MANIFEST, E_UNSIGNED, E_SIG, E_NAMESPACE, E_SENDER, E_SIGNER_EXPIRED, E_REGISTRY, E_OWNER,
-    E_DIGEST, E_FORMAT, E_KID, the codes of `crypto/aes_zip.py`, E_INNER_MANIFEST, E_BINDING, E_FILES, E_FILE_DIGEST.
+    E_DIGEST, E_FORMAT, E_KID, E_KID_RETIRED, the codes of `crypto/aes_zip.py`, E_INNER_MANIFEST, E_BINDING, E_FILES,
+    E_FILE_DIGEST.
     """
     manifest = read_manifest(sealed.manifest)
     if not sealed.signature.strip():
@@ -94,7 +95,7 @@ def _open_envelope(
         raise Rejected("E_FORMAT")
     passphrase = passphrases.get(manifest.recipient_kid)
     if passphrase is None:
-        raise Rejected("E_KID")
+        raise Rejected("E_KID_RETIRED" if is_retired(manifest.recipient_kid, passphrases) else "E_KID")
     return aes_zip.open_archive(payload, passphrase, limits)
 
 
@@ -102,8 +103,13 @@ def _take_inner_manifest(members: Sequence[PlainFile]) -> tuple[InnerManifest, t
     found = [member for member in members if member.name == INNER_MANIFEST_NAME]
     if len(found) != 1:
         raise Rejected("E_INNER_MANIFEST")
-    inner, _ = _parse(InnerManifest, found[0].content, "E_INNER_MANIFEST")
+    inner = read_inner_manifest(found[0].content)
     return inner, tuple(member for member in members if member.name != INNER_MANIFEST_NAME)
+
+
+def read_inner_manifest(content: bytes) -> InnerManifest:
+    """The manifest inside an envelope, schema-checked; Rejected E_INNER_MANIFEST."""
+    return _parse(InnerManifest, content, "E_INNER_MANIFEST")[0]
 
 
 def _parse(schema: type[Schema], content: bytes, code: str) -> tuple[Schema, dict[str, Any]]:

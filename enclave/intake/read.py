@@ -3,10 +3,12 @@
 The dialect is declared, not guessed: `;`, quotation marks doubled inside quoted fields, UTF-8 with or without BOM.
 """
 
+import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -20,6 +22,10 @@ OTHER_DELIMITERS = (",", "\t", "|")
 LONGEST_FIELD = 131_072  # characters; csv keeps one limit for the whole process, so it is stated before reading
 LONGEST_LINE = 1_048_576  # characters
 MOST_ROWS = 1_000_000  # of one file
+MOST_CELLS = 4_000_000  # of one file, in the form's own columns; this and the next two are what memory is meant for
+MOST_COLUMNS = 512
+MOST_LISTED = 10_000  # faults of rows in one file; what a person can read ends long before
+BLOCK = 200_000  # cells that wait as Python texts before they become columns
 BOM = b"\xef\xbb\xbf"
 UTF_16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -30,7 +36,8 @@ class TextTable:
 
     `frame` has `_row` (Int64) and the file's known columns as String, in the file's order; rows whose width is wrong
     are left out and faulted. `delivered` counts all rows that are not blank. `refused` tells that a fault of the whole
-    file keeps all its rows out; they are still checked, so that the sender hears everything at once.
+    file keeps all its rows out; they are still checked, so that the sender hears everything at once. `unlisted` counts
+    the faults beyond the cap, by kind: the fault without its row.
     """
 
     form: str
@@ -38,52 +45,95 @@ class TextTable:
     faults: tuple[Fault, ...]
     delivered: int
     refused: bool
+    unlisted: Mapping[Fault, int] = field(default_factory=dict)
 
 
 @dataclass(repr=False)
 class Records:
-    """A file's records, numbered as a spreadsheet numbers its rows. `broken_at` is where reading broke off, or 0."""
+    """A file's records, numbered as a spreadsheet numbers its rows. `broken_at` is where reading broke off, or 0.
 
+    Rows become columns a block at a time: as Python texts a file takes many times the memory that its columns take.
+    """
+
+    form: Form
     header: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    fields: list[list[str]] = field(default_factory=list)
-    of_other_width: list[int] = field(default_factory=list)
     delivered: int = 0
     broken_at: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    unlisted: Counter[Fault] = field(default_factory=Counter)
+    _rows: list[int] = field(default_factory=list)
+    _fields: list[list[str]] = field(default_factory=list)
+    _blocks: list[pl.DataFrame] = field(default_factory=list)
+
+    @property
+    def known(self) -> list[tuple[str, int]]:
+        """The form's columns that stand once in the header, with their places."""
+        expected = dict.fromkeys((*identity_columns(self.form), *self.form.columns()))
+        twice = {name for name, count in Counter(self.header).items() if count > 1}
+        return [(name, self.header.index(name)) for name in expected if name in self.header and name not in twice]
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows are kept: fewer of a form with many columns, none of a file that is wider than any form."""
+        if len(self.header) > MOST_COLUMNS:
+            return 0
+        return min(MOST_ROWS, MOST_CELLS // max(1, len(self.known)))
+
+    def take(self, number: int, fields: list[str]) -> None:
+        """Keep a row of the header's width."""
+        self._rows.append(number)
+        self._fields.append(fields)
+        if len(self._rows) * len(self.header) >= BLOCK:
+            self._pack()
+
+    def fault(self, fault: Fault) -> None:
+        """Keep a row's fault, or count it where enough are listed."""
+        if len(self.faults) < MOST_LISTED:
+            self.faults.append(fault)
+        else:
+            self.unlisted[replace(fault, row=0)] += 1
+
+    def frame(self) -> pl.DataFrame:
+        """The rows that were kept."""
+        self._pack()
+        return pl.concat(self._blocks)
+
+    def _pack(self) -> None:
+        columns = [pl.Series(name, [row[at] for row in self._fields], dtype=pl.String) for name, at in self.known]
+        self._blocks.append(pl.DataFrame([pl.Series(ROW, self._rows, dtype=pl.Int64), *columns]))
+        self._rows, self._fields = [], []
 
 
 def read(content: bytes, form: Form) -> TextTable:
     """The rows of one form's CSV file; nothing in it can make this raise."""
     if content.startswith(UTF_16_BOMS):
         return unread(form, "encoding")
-    text, whole_file = _decode(content.removeprefix(BOM))
-    records = _records(text)
+    # Read on with replacement characters, so that the sender hears of the file's other faults too.
+    whole_file = [] if _is_utf_8(content) else ["encoding"]
+    records = _records(content, form)
     header = records.header
     if len(header) == 1 and any(delimiter in header[0] for delimiter in OTHER_DELIMITERS):
         return unread(form, *whole_file, "delimiter", delivered=records.delivered)
-    return table_of(records, form, whole_file)
+    return table_of(records, whole_file)
 
 
-def table_of(records: Records, form: Form, whole_file: Sequence[str] = (), fields: Sequence[Fault] = ()) -> TextTable:
-    """The records as a table, with the faults of the file and of its header.
-
-    `whole_file` are rules that the file itself broke, `fields` faults of rows that were left out of the records.
-    """
-    header, whole_file = records.header, list(whole_file)
+def table_of(records: Records, whole_file: Sequence[str] = ()) -> TextTable:
+    """The records as a table, with the faults of the file and of its header; `whole_file` are rules that it broke."""
+    form, header, whole_file = records.form, records.header, list(whole_file)
     if records.delivered == 0 and not records.broken_at:
         whole_file.append("empty_file")
-    if records.delivered > MOST_ROWS:
+    if records.delivered > records.most_rows and len(header) <= MOST_COLUMNS:
         whole_file.append("too_many_rows")
     faults = [Fault(form.id, 0, "", rule) for rule in whole_file]
     faults += _header_faults(header, form) if header else []
     faults += [Fault(form.id, records.broken_at, "", "unreadable")] if records.broken_at else []
-    narrow = [Fault(form.id, row, "", "row_width") for row in records.of_other_width]
     return TextTable(
         form=form.id,
-        frame=_frame(records, form),
-        faults=tuple(sorted([*faults, *narrow, *fields])),
+        frame=records.frame(),
+        faults=tuple(sorted([*faults, *records.faults])),
         delivered=records.delivered,
         refused=bool(faults),
+        unlisted=records.unlisted,
     )
 
 
@@ -94,45 +144,51 @@ def unread(form: Form, *rules: str, delivered: int = 0) -> TextTable:
     return TextTable(form=form.id, frame=frame, faults=faults, delivered=delivered, refused=True)
 
 
-def _decode(content: bytes) -> tuple[str, list[str]]:
+def _is_utf_8(content: bytes) -> bool:
+    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(content)
     try:
-        return content.decode(), []
+        for first in range(0, len(view), LONGEST_LINE):
+            decoder.decode(view[first : first + LONGEST_LINE])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        # Read on with replacement characters, so that the sender hears of the file's other faults too.
-        return content.decode(errors="replace"), ["encoding"]
+        return False
+    return True
 
 
-def _records(text: str) -> Records:
+def _records(content: bytes, form: Form) -> Records:
     """Every record that is not blank.
 
     After a quotation mark that does not pair, nobody knows where a record ends, so reading does not go on. Above the
     limit rows are only counted, so that a hostile file costs no more memory than an honest one.
     """
-    records = Records()
-    number = 0
+    records = Records(form)
+    number, most = 0, 0
     csv.field_size_limit(LONGEST_FIELD)
+    reader = csv.reader(_lines(content), delimiter=DELIMITER, strict=True)
     try:
-        for number, fields in enumerate(csv.reader(_lines(text), delimiter=DELIMITER, strict=True), start=1):
-            if not any(text and not text.isspace() for text in fields):
+        for number, fields in enumerate(reader, start=1):
+            if not "".join(fields).strip():
                 continue
             if not records.header:
                 records.header = [name.strip() for name in fields]
+                most = records.most_rows
                 continue
             records.delivered += 1
-            if records.delivered > MOST_ROWS:
+            if records.delivered > most:
                 continue
             if len(fields) == len(records.header):
-                records.rows.append(number)
-                records.fields.append(fields)
+                records.take(number, fields)
             else:
-                records.of_other_width.append(number)
+                records.fault(Fault(form.id, number, "", "row_width"))
     except csv.Error:
         records.broken_at = number + 1
     return records
 
 
-def _lines(text: str) -> Iterator[str]:
-    for line in io.StringIO(text, newline=""):
+def _lines(content: bytes) -> Iterator[str]:
+    """The file's lines, decoded as they are read: a text of the whole takes four times its bytes."""
+    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", errors="replace", newline="")
+    while line := text.readline(LONGEST_LINE + 1):
         if len(line) > LONGEST_LINE:
             raise csv.Error("a line is too long")
         yield line
@@ -147,11 +203,3 @@ def _header_faults(header: Sequence[str], form: Form) -> list[Fault]:
     unknown = [""] if any(name not in expected for name in header) else []
     named = ((missing, "header_missing"), (twice, "header_twice"), (unknown, "header_unknown"))
     return [Fault(form.id, 0, name, rule) for names, rule in named for name in names]
-
-
-def _frame(records: Records, form: Form) -> pl.DataFrame:
-    header = records.header
-    known = [name for name in (*identity_columns(form), *form.columns()) if header.count(name) == 1]
-    places = [(name, header.index(name)) for name in known]
-    columns = [pl.Series(name, [row[place] for row in records.fields], dtype=pl.String) for name, place in places]
-    return pl.DataFrame([pl.Series(ROW, records.rows, dtype=pl.Int64), *columns])

@@ -13,7 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from enclave.intake.read import MOST_ROWS, Records, TextTable, read, table_of, unread
+from enclave.intake.read import Records, TextTable, read, table_of, unread
 from enclave.intake.rules import identity_columns
 from enclave.intake.workbook import Workbook, look_through
 from enclave.model.drop import PlainFile
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ENDING = ".xlsx"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 LONGEST_TEXT = 32_767  # characters of a cell, a limit of the format
-MOST_TEXT = 256 << 20  # characters of all cells: one long text may be named by a million cells
+MOST_TEXT = 64 << 20  # characters of all cells: one long text may be named by a million cells
 WORDS = {"true": "ja", "sann": "ja", "false": "nei", "usann": "nei"}
 ERROR = "#VALUE!"
 YES_OR_NO = (Kind.BOOLEAN, Kind.MULTI)
@@ -67,19 +67,16 @@ def read_spreadsheet(content: bytes, form: Form) -> TextTable:
     workbook = look_through(content)
     if workbook.faults:
         return _refused(form, workbook.faults, workbook.delivered)
-    if workbook.delivered > MOST_ROWS:
-        return _refused(form, [(0, "too_many_rows")], workbook.delivered)
-    fields: list[Fault] = []
     try:
         with warnings.catch_warnings():
             # They are about what is not read, and one of them repeats a cell's value.
             warnings.simplefilter("ignore")
-            records = _records(workbook, form, fields)
+            records = _records(workbook, form)
     except _TooLarge:
         return _refused(form, [(0, "workbook_too_large")], workbook.delivered)
     except UNREADABLE:
         return _refused(form, [(0, "workbook_unreadable")], workbook.delivered)
-    return table_of(records, form, fields=fields)
+    return table_of(records)
 
 
 def _refused(form: Form, faults: Sequence[tuple[int, str]], delivered: int) -> TextTable:
@@ -88,9 +85,9 @@ def _refused(form: Form, faults: Sequence[tuple[int, str]], delivered: int) -> T
     return TextTable(form=form.id, frame=empty.frame, faults=told, delivered=delivered, refused=True)
 
 
-def _records(workbook: Workbook, form: Form, fields: list[Fault]) -> Records:
+def _records(workbook: Workbook, form: Form) -> Records:
     """Every row with content. The first is the header; a row with a cell that cannot be taken is only counted."""
-    records, names, kinds, length = Records(), _names(form), _kinds(form), 0
+    records, names, kinds, length, most = Records(form), _names(form), _kinds(form), 0, 0
     for number, cells in enumerate(_rows(workbook), start=1):
         if not any(_shown(cell) for cell in cells):
             continue
@@ -99,22 +96,25 @@ def _records(workbook: Workbook, form: Form, fields: list[Fault]) -> Records:
             while not shown[-1]:
                 shown.pop()
             records.header = [names.get(text.casefold(), text) for text in shown]
+            most = records.most_rows
             continue
         records.delivered += 1
+        if records.delivered > most:
+            continue
         width = len(records.header)
         length += sum(len(cell.value) for cell in cells if isinstance(cell.value, str))
         if length > MOST_TEXT or any(len(cell.value) > LONGEST_TEXT for cell in cells if isinstance(cell.value, str)):
             raise _TooLarge
         if any(_shown(cell) for cell in cells[width:]):
-            records.of_other_width.append(number)
+            records.fault(Fault(form.id, number, "", "row_width"))
             continue
         texts = [_text(cell, kinds.get(name)) for name, cell in zip(records.header, cells, strict=False)]
         misfits = [name for name, text in zip(records.header, texts, strict=True) if text is None and name in names]
         if misfits:
-            fields += [Fault(form.id, number, name, "type") for name in misfits]
+            for name in misfits:
+                records.fault(Fault(form.id, number, name, "type"))
         else:
-            records.rows.append(number)
-            records.fields.append([text or "" for text in texts])
+            records.take(number, [text or "" for text in texts])
     return records
 
 

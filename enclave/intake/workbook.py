@@ -22,11 +22,15 @@ from enclave.errors import Rejected
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-LIMITS = Limits(entries=256, total=256 << 20, package=True)
+LIMITS = Limits(entries=256, total=64 << 20, package=True)
 TOO_MUCH = frozenset({"E_BOMB", "E_ENTRIES"})
-MOST_TAGS = 6_000_000  # of the sheet, both ends counted; some 1.5 million cells, or a minute and 700 MB of memory
-MOST_TAGS_OF_TEXTS = 8_000_000
+MOST_TAGS = 3_000_000  # of the sheet, both ends counted; some 750 000 cells
+MOST_TAGS_OF_TEXTS = 2_000_000
 MOST_TAGS_OF_OTHERS = 200_000
+MOST_IN_ROW = 100_000  # elements of one row, which stands in memory whole
+LONGEST_TAG = 1 << 20  # bytes from one `<` to the next: one tag's attributes, or one text
+DEEPEST = 64  # elements within each other
+FORGOTTEN = 1_000  # elements whose places in their parent are freed together
 MOST_COLUMNS = 512
 LAST_ROW = 1_048_576  # of the format
 MOST_LISTED = 100  # rows with a formula or hidden, each kind
@@ -146,7 +150,7 @@ def _look_at_sheet(workbook: Workbook, content: bytes) -> None:
     formulas: list[int] = []
     hidden: list[int] = []
     last, filled_rows, merged = 0, 0, False
-    for element in _elements(content):
+    for element in _elements(content, whole=f"{MAIN}row"):
         if element.tag == f"{MAIN}row":
             last = _next(element.get("r"), last, LAST_ROW)
             width = _look_at_row(element, last)
@@ -157,7 +161,6 @@ def _look_at_sheet(workbook: Workbook, content: bytes) -> None:
                 formulas.append(last)
             if _is_hidden(element, "ht"):
                 hidden.append(last)
-            element.clear()
         elif element.tag == f"{MAIN}col" and _is_hidden(element, "width"):
             hidden.append(0)
         merged |= element.tag == f"{MAIN}mergeCell"
@@ -207,13 +210,38 @@ def _tree(content: bytes) -> "Element":
 
 
 def _run_through(content: bytes) -> None:
-    for element in _elements(content):
-        element.clear()
+    for _ in _elements(content):
+        pass
 
 
-def _elements(content: bytes) -> "Iterator[Element]":
-    for _, element in ElementTree.iterparse(io.BytesIO(content), forbid_dtd=True):
+def _elements(content: bytes, whole: str = "") -> "Iterator[Element]":
+    """Each element as it ends, forgotten after it; what is inside a `whole` element stays until that one has ended."""
+    path: list[tuple[Element, list[int]]] = []  # each with how many of its children have ended
+    begun, inside = 0, 0  # how deep a `whole` element began, and how many there are in it
+    for event, element in ElementTree.iterparse(io.BytesIO(content), events=("start", "end"), forbid_dtd=True):
+        if event == "start":
+            path.append((element, [0]))
+            begun = begun or (len(path) if element.tag == whole else 0)
+            inside += bool(begun)
+            if len(path) > DEEPEST or inside > MOST_IN_ROW:
+                raise _Faulty("workbook_too_large")
+            continue
+        path.pop()
+        if len(path) >= begun > 0:
+            continue
+        begun, inside = 0, 0
         yield element
+        element.clear()
+        if path:
+            _forget(*path[-1])
+
+
+def _forget(parent: "Element", ended: list[int]) -> None:
+    """Free the places of a parent's ended children, many at a time: the parser may have read on past the last one."""
+    ended[0] += 1
+    if ended[0] == FORGOTTEN:
+        del parent[:FORGOTTEN]
+        ended[0] = 0
 
 
 def _check_xml(content: bytes, most_tags: int) -> None:
@@ -221,8 +249,18 @@ def _check_xml(content: bytes, most_tags: int) -> None:
     declared = DECLARED.match(content)
     if b"\0" in content or (declared and declared[1].lower() not in (b"utf-8", b"us-ascii")):
         raise _Faulty("workbook_unreadable")
-    if content.count(b"<") > most_tags:
+    if content.count(b"<") > most_tags or _has_long_tag(content):
         raise _Faulty("workbook_too_large")
+
+
+def _has_long_tag(content: bytes) -> bool:
+    at = 0
+    while at + LONGEST_TAG < len(content):
+        last = content.rfind(b"<", at, at + LONGEST_TAG)
+        if last < 0:
+            return True
+        at = last + 1
+    return False
 
 
 def _packed(parts: Mapping[str, bytes]) -> bytes:

@@ -467,4 +467,4 @@ def place_faulty_files(road: Road, planter: Planter, work: Path) -> dict[str, st
 
 def smaller_limit(settings: str) -> str:
     """enclave.toml with the payload limit of these roads."""
-    return settings.replace("drop_bytes = 268435456", f"drop_bytes = {DROP_BYTES}")
+    return settings.replace("drop_bytes = 67108864", f"drop_bytes = {DROP_BYTES}")

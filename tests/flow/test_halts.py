@@ -219,7 +219,7 @@ SETTINGS = {
     "an unknown mode": ('mode = "test"', 'mode = "tset"', "mode"),
     "a server's name with spaces": ('server = "flow-1"', 'server = "flow 1"', "server"),
     "an unknown time zone": ("Europe/Oslo", "Europe/Osloo", "time_zone"),
-    "a number below its least": ("drop_bytes = 268435456", "drop_bytes = 1", "registries.kar.limits.drop_bytes"),
+    "a number below its least": ("drop_bytes = 67108864", "drop_bytes = 1", "registries.kar.limits.drop_bytes"),
     "a remote database without TLS": (
         'vault_database = ""', 'vault_database = "postgresql+psycopg://a@db/v"', "registries.kar.vault_database",
     ),

@@ -1,10 +1,13 @@
 """Rows: every fault has a row that has it and a row that has not."""
 
+from collections import Counter
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
 import pytest
 
+from enclave.intake import read as reading
 from enclave.intake.check import MOST_FAULTS
 from enclave.intake.rules import ROW_RULES
 from enclave.model.fault import Severity
@@ -253,6 +256,28 @@ def test_listed_faults_have_an_end_and_no_row_slips_in() -> None:
     assert result.refused_rows == rows
     assert len(result.faults) <= MOST_FAULTS + 1
     assert any(fault.rule == "too_many_faults" for fault in result.faults)
+
+
+def test_every_fault_counts_also_beyond_the_list() -> None:
+    """Listed and unlisted faults of each kind together are all that the file has, to the last one."""
+    line, few, many = b";;;;x;x;x;x;x;;;;;;\r\n", 7, 7 * (MOST_FAULTS // 30)
+    small, large = (checked(";".join(GOOD).encode() + b"\r\n" + line * rows) for rows in (few, many))
+
+    told = Counter(replace(fault, row=0) for fault in large.faults if fault.row)
+    every = Counter(replace(fault, row=0) for fault in small.faults)
+    assert small.unlisted == {}
+    assert large.unlisted
+    assert told + Counter(large.unlisted) == Counter({kind: count * many // few for kind, count in every.items()})
+
+
+def test_rows_of_another_width_count_also_beyond_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their faults are listed up to the cap and counted behind it."""
+    monkeypatch.setattr(reading, "MOST_LISTED", 2)
+    result = checked(file_of({}) + b"a;b\r\n" * 5)
+
+    assert [fault.row for fault in result.faults if fault.rule == "row_width"] == [3, 4]
+    assert [(kind.rule, count) for kind, count in result.unlisted.items()] == [("row_width", 3)]
+    assert (result.delivered, result.records.frame.height) == (6, 1)
 
 
 def test_nothing_shows_its_content() -> None:

@@ -156,6 +156,16 @@ def test_a_long_list_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(row[4] for row in workbook["Sammendrag"].iter_rows(values_only=True) if isinstance(row[4], int)) == 4
 
 
+def test_what_is_not_listed_is_counted() -> None:
+    """Faults beyond the list stand in the summary and in the receipt by kind, so that the totals are exact."""
+    answer = answer_of(unlisted={Fault("arrival", 0, "sex", "code_unknown"): 1_000_000})
+    workbook = load_workbook(io.BytesIO(feedback(answer, REGISTRY, RULES)[0].content))
+    counts = [row[4] for row in workbook["Sammendrag"].iter_rows(values_only=True) if isinstance(row[4], int)]
+
+    assert max(counts) == 1_000_001
+    assert json.loads(receipt(answer, REGISTRY)[0].content)["faults"] == {"refuse": 1_000_003, "warn": 1}
+
+
 def test_a_whole_file_fault_says_so() -> None:
     """A fault of the file has no row and tells that the whole file stays out."""
     result = checked(file_of({}).replace(b";free", b";fri"))

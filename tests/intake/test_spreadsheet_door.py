@@ -16,6 +16,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from enclave.crypto import sshsig
 from enclave.founding import CONFIG
+from enclave.intake import read as reading
 from enclave.intake import spreadsheet, workbook
 from enclave.intake.check import Checked, check
 from enclave.intake.rules import FILE_RULES
@@ -376,7 +377,7 @@ def test_every_rule_of_workbooks_is_met_above() -> None:
 
 def test_limits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows, a cell's text, all text together and tags end at their limits, each with a fault."""
-    monkeypatch.setattr(spreadsheet, "MOST_ROWS", 1)
+    monkeypatch.setattr(reading, "MOST_ROWS", 1)
     assert told(book({}, {})) == [(0, "", "too_many_rows")]
     monkeypatch.undo()
     long = b"<t>" + b"x" * 32_768 + b"</t>"
