@@ -1,6 +1,6 @@
 """A form's CSV file as texts with line numbers: every structural fault found, no value in any error.
 
-The dialect is declared, not guessed: `;`, quotation marks doubled inside quoted fields, UTF-8 with or without BOM.
+Quotation marks inside quoted fields are doubled; delimiter and encoding are told by `dialect.py`.
 """
 
 import csv
@@ -10,18 +10,15 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from enclave.intake.dialect import recognise
 from enclave.intake.rules import identity_columns, optional_columns
-from enclave.model.fault import Fault
+from enclave.model.fault import Fault, Severity
 from enclave.model.identified import ROW
 from enclave.registry.definition import Form
 
-DELIMITER = ";"
-OTHER_DELIMITERS = (",", "\t", "|")
 LONGEST_FIELD = 131_072  # characters; csv keeps one limit for the whole process, so it is stated before reading
 LONGEST_LINE = 1_048_576  # characters
 MOST_ROWS = 1_000_000  # of one file
-BOM = b"\xef\xbb\xbf"
-UTF_16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,34 +51,39 @@ class Records:
 
 def read(content: bytes, form: Form) -> TextTable:
     """The rows of one form's CSV file; nothing in it can make this raise."""
-    if content.startswith(UTF_16_BOMS):
-        return unread(form, "encoding")
-    text, whole_file = _decode(content.removeprefix(BOM))
-    records = _records(text)
-    header = records.header
-    if len(header) == 1 and any(delimiter in header[0] for delimiter in OTHER_DELIMITERS):
-        return unread(form, *whole_file, "delimiter", delivered=records.delivered)
-    return table_of(records, form, whole_file)
+    dialect = recognise(content, (*identity_columns(form), *form.columns()))
+    records = _records(dialect.text, dialect.delimiter)
+    refusing = [Fault(form.id, row, "", rule) for row, rule in dialect.faults]
+    if refusing and (not dialect.text or any(fault.rule == "delimiter" for fault in refusing)):
+        return _unread(form, refusing, records.delivered)
+    return table_of(records, form, refusing, notes=dialect.notes)
 
 
-def table_of(records: Records, form: Form, whole_file: Sequence[str] = (), fields: Sequence[Fault] = ()) -> TextTable:
+def table_of(
+    records: Records,
+    form: Form,
+    refusing: Sequence[Fault] = (),
+    fields: Sequence[Fault] = (),
+    notes: Sequence[str] = (),
+) -> TextTable:
     """The records as a table, with the faults of the file and of its header.
 
-    `whole_file` are rules that the file itself broke, `fields` faults of rows that were left out of the records.
+    `refusing` are faults of the file itself, `fields` those of rows that were left out of the records, and `notes` are
+    rules about the whole file that keep nothing out.
     """
-    header, whole_file = records.header, list(whole_file)
+    header, faults = records.header, list(refusing)
     if records.delivered == 0 and not records.broken_at:
-        whole_file.append("empty_file")
+        faults.append(Fault(form.id, 0, "", "empty_file"))
     if records.delivered > MOST_ROWS:
-        whole_file.append("too_many_rows")
-    faults = [Fault(form.id, 0, "", rule) for rule in whole_file]
+        faults.append(Fault(form.id, 0, "", "too_many_rows"))
     faults += _header_faults(header, form) if header else []
     faults += [Fault(form.id, records.broken_at, "", "unreadable")] if records.broken_at else []
     narrow = [Fault(form.id, row, "", "row_width") for row in records.of_other_width]
+    told = [Fault(form.id, 0, "", rule, Severity.WARN) for rule in notes]
     return TextTable(
         form=form.id,
         frame=_frame(records, form),
-        faults=tuple(sorted([*faults, *narrow, *fields])),
+        faults=tuple(sorted([*faults, *narrow, *fields, *told])),
         delivered=records.delivered,
         refused=bool(faults),
     )
@@ -89,20 +91,15 @@ def table_of(records: Records, form: Form, whole_file: Sequence[str] = (), field
 
 def unread(form: Form, *rules: str, delivered: int = 0) -> TextTable:
     """A file of which no row can be told, with the rules that it broke."""
-    faults = tuple(sorted(Fault(form.id, 0, "", rule) for rule in rules))
+    return _unread(form, [Fault(form.id, 0, "", rule) for rule in rules], delivered)
+
+
+def _unread(form: Form, faults: Sequence[Fault], delivered: int) -> TextTable:
     frame = pl.DataFrame(schema={ROW: pl.Int64})
-    return TextTable(form=form.id, frame=frame, faults=faults, delivered=delivered, refused=True)
+    return TextTable(form=form.id, frame=frame, faults=tuple(sorted(faults)), delivered=delivered, refused=True)
 
 
-def _decode(content: bytes) -> tuple[str, list[str]]:
-    try:
-        return content.decode(), []
-    except UnicodeDecodeError:
-        # Read on with replacement characters, so that the sender hears of the file's other faults too.
-        return content.decode(errors="replace"), ["encoding"]
-
-
-def _records(text: str) -> Records:
+def _records(text: str, delimiter: str) -> Records:
     """Every record that is not blank.
 
     After a quotation mark that does not pair, nobody knows where a record ends, so reading does not go on. Above the
@@ -112,7 +109,7 @@ def _records(text: str) -> Records:
     number = 0
     csv.field_size_limit(LONGEST_FIELD)
     try:
-        for number, fields in enumerate(csv.reader(_lines(text), delimiter=DELIMITER, strict=True), start=1):
+        for number, fields in enumerate(csv.reader(_lines(text), delimiter=delimiter, strict=True), start=1):
             if not any(text and not text.isspace() for text in fields):
                 continue
             if not records.header:
