@@ -52,6 +52,24 @@ explain(
     ),
 )
 explain(
+    "E_KID_EXPIRED",
+    "The passphrase that the manifest names was replaced by a newer one, and its last day had passed at collection.",
+    "Use the passphrase, and its name, from your newest letter.",
+    nb=(
+        "Passfrasen som manifestet viser til, er erstattet av en nyere og gjaldt ikke da innsendingen ble hentet.",
+        "Bruk passfrasen, og navnet på den, fra det nyeste brevet dere har fått.",
+    ),
+)
+explain(
+    "E_KID_REVOKED",
+    "The passphrase that the manifest names has been taken out of use.",
+    "Use the passphrase, and its name, from your newest letter; if you have none, contact the registry.",
+    nb=(
+        "Passfrasen som manifestet viser til, er trukket tilbake.",
+        "Bruk passfrasen, og navnet på den, fra det nyeste brevet; mangler dere det, ta kontakt.",
+    ),
+)
+explain(
     "E_BINDING",
     "The manifest inside the envelope belongs to another drop, sender or key than the one outside.",
     "Make both manifests for the same drop, seal again and send a new drop.",

@@ -39,7 +39,8 @@ class Answer:
 
     `drop_id` is the sender's own id of the drop, None where its manifest could not be read; `payload_sha256` is ""
     where the payload was not verified. `reason` is the code that the whole drop was rejected with, or "". (`log_id`,
-    `audit_seq`) is the newest position of the audit log.
+    `audit_seq`) is the newest position of the audit log. `language` is that of the feedback (`WORDS`).
+    A drop that was not `signed` is a ZIP placed by hand, where the agreement allows it.
     """
 
     registry: str
@@ -53,6 +54,8 @@ class Answer:
     totals: Totals = Totals()
     faults: tuple[Fault, ...] = ()
     references: Mapping[Place, str] | None = None
+    language: str = "nb"
+    signed: bool = True
 
     @property
     def status(self) -> str:
