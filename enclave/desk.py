@@ -80,6 +80,20 @@ def acting_person() -> str:
     return name if re.fullmatch(r"[a-z][a-z0-9-]{0,39}", name) else f"uid-{os.geteuid()}"
 
 
+def public_line(signing_key: str) -> str:
+    """An institution's public key without its comment; Refused R_PUBLIC_KEY where it is not one."""
+    key = signing_key.strip()
+    if not re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/=]{60,90}( .*)?", key):
+        raise Refused("R_PUBLIC_KEY")
+    key = " ".join(key.split()[:2])
+    try:
+        # A key that cannot be read would halt the server at this institution's first drop.
+        key_blob(key)
+    except Halt:
+        raise Refused("R_PUBLIC_KEY") from None
+    return key
+
+
 @dataclass(frozen=True)
 class Letter:
     """What goes to an institution on paper, once: its two passphrases and the id of the inbound one."""
@@ -126,15 +140,7 @@ class Desk:
         """
         if age_key and (role != "lender" or not age.is_recipient(age_key)):
             raise Refused("R_AGE_KEY")
-        key = signing_key.strip()
-        if not re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/=]{60,90}( .*)?", key):
-            raise Refused("R_PUBLIC_KEY")
-        key = " ".join(key.split()[:2])
-        try:
-            # A key that cannot be read would halt the server at this institution's first drop.
-            key_blob(key)
-        except Halt:
-            raise Refused("R_PUBLIC_KEY") from None
+        key = public_line(signing_key)
         letter = Letter(institution_id, f"{institution_id}-1", new_passphrase(), new_passphrase())
         added = Institution(
             self._registry, institution_id, name, role, key, letter.inbound_key_id, utc_now().isoformat(), age_key

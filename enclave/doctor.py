@@ -5,7 +5,9 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from enclave.alarms import endings, facts_of
 from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
 from enclave.control.runs import current_definition
@@ -15,7 +17,7 @@ from enclave.folders import WorkingFolder
 from enclave.grants import Passphrases
 from enclave.halted import require_not_halted
 from enclave.settings import Settings
-from enclave.wiring import SERVER_KEYS, open_log
+from enclave.wiring import SERVER_KEYS, open_log, utc_now
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 
@@ -62,6 +64,9 @@ def _registry_findings(folder: WorkingFolder, settings: Settings, registry: str)
         for which in Passphrases:
             path = lies.passphrases(which) / f"{one.institution_id}.passphrase"
             yield Finding(f"{registry}: {which} passphrase of {one.institution_id}", path.exists(), "Restore it.")
+    for alarm in endings(facts_of(control, registry), utc_now(), ZoneInfo(settings.time_zone)):
+        # What ends soon is told in time; only what is over makes a run incomplete.
+        yield Finding(f"{registry}: {alarm.what} of {alarm.institution}", not alarm.stops, alarm.why)
 
 
 def _private(folder: Path, name: str) -> Finding:

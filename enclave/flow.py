@@ -138,6 +138,10 @@ class Act(StrEnum):
     INSTITUTION_ADD = "institution.add"
     INSTITUTION_KIT = "institution.kit"
     INSTITUTION_LETTER = "institution.letter"
+    INSTITUTION_AGREE = "institution.agree"
+    INSTITUTION_ROTATE = "institution.rotate"
+    INSTITUTION_REVOKE = "institution.revoke"
+    RECIPIENT_KEY = "recipient.key"
     DEFINITION_APPLY = "definition.apply"
     LOG_CHECKPOINT = "log.checkpoint"
 
@@ -233,6 +237,18 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
             (COMMAND_LINE,),
             Evidence.CONTROL,
             "perhaps a letter that does not count as shown; delete it and ask again",
+        ),
+        Act.INSTITUTION_AGREE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the agreement"),
+        Act.INSTITUTION_ROTATE: Rule(
+            (COMMAND_LINE,),
+            Evidence.CONTROL,
+            "perhaps a letter and a passphrase that nothing names; delete the letter and rotate again",
+        ),
+        Act.INSTITUTION_REVOKE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the key out of use"),
+        Act.RECIPIENT_KEY: Rule(
+            ("rights",),
+            Evidence.CONTROL,
+            "a request that is still filed, perhaps carried out; the same key is set again",
         ),
         Act.DEFINITION_APPLY: Rule(
             ("rights", COMMAND_LINE), Evidence.REGISTRY, "nothing, or the definition with all its tables"

@@ -51,6 +51,15 @@ class RegistryFolder:
         """One file for each institution, in the clear, mode 0600."""
         return self.keys / which.value
 
+    def inbound_passphrase(self, institution: str, key_id: str) -> Path:
+        """The file of one passphrase that a sender seals with: its own if it was rotated, else the sender's first.
+
+        No institution's id has a dot, so the two names never meet.
+        """
+        first = self.passphrases(Passphrases.SENDERS) / f"{institution}.passphrase"
+        rotated = first.with_name(f"{institution}.{key_id}.passphrase")
+        return rotated if rotated.exists() else first
+
 
 @dataclass(frozen=True)
 class WorkingFolder:

@@ -8,8 +8,9 @@ from pathlib import Path
 from enclave import durable
 from enclave.audit.log import FileLog
 from enclave.audit.record import Phase
-from enclave.control.institutions import Institution, change_inbound_key, find_institution
+from enclave.control.institutions import Institution, change_institution, find_institution
 from enclave.control.runs import current_definition
+from enclave.control.sender_keys import SenderKey, add_key, revoke_others
 from enclave.crypto import keyring
 from enclave.crypto.allowed_signers import fingerprint
 from enclave.crypto.passphrase import new_passphrase, read_passphrase
@@ -24,7 +25,7 @@ from enclave.release.gate import admit
 from enclave.release.kit import KitFor, kit
 from enclave.release.letter import LetterContent, letter_page
 from enclave.release.mail import Mail, MailText, mail_text
-from enclave.wiring import LARGEST_PASSPHRASE, open_log
+from enclave.wiring import LARGEST_PASSPHRASE, open_log, utc_now
 
 explain(
     "R_LETTER_SHOWN",
@@ -86,8 +87,12 @@ class Reception(Desk):
             with acts.act(Act.INSTITUTION_LETTER, "institution", institution_id, counts=shown) as act:
                 with self.control.changing(act.position) as connection:
                     if renew:
-                        receiver = replace(receiver, inbound_key_id=_next_key_id(receiver))
-                        change_inbound_key(connection, receiver)
+                        receiver = replace(receiver, inbound_key_id=next_key_id(receiver))
+                        change_institution(connection, receiver)
+                        now, key_id = utc_now(), receiver.inbound_key_id
+                        drawn = SenderKey(self._registry, institution_id, "passphrase", key_id, valid_from=now)
+                        add_key(connection, drawn)
+                        revoke_others(connection, drawn, now)
                     inbound, outbound = self._passphrases(institution_id, renew=renew)
                     # The letter first: a crash after it leaves passphrases that somebody can read, never lost ones.
                     durable.write_new(out, self._letter(receiver, inbound, outbound, today).reveal())
@@ -143,7 +148,8 @@ class Reception(Desk):
             raise Refused("R_OUT_EXISTS")
 
 
-def _next_key_id(receiver: Institution) -> str:
+def next_key_id(receiver: Institution) -> str:
+    """The id of the next passphrase that an institution seals with."""
     stem, _, number = receiver.inbound_key_id.rpartition("-")
     return f"{stem}-{int(number) + 1}"
 

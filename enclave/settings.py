@@ -39,11 +39,14 @@ class Airlock(Closed):
 
 
 class Limits(Closed):
-    """What a sender may put at the airlock at most."""
+    """What a sender may put at the airlock at most, in one drop, in one turn and in one day."""
 
     drop_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     deferred_hours: Annotated[int, Field(ge=1)] = 24
     drops_per_turn: Annotated[int, Field(ge=1)] = 20
+    bytes_per_turn: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
+    drops_per_day: Annotated[int, Field(ge=1)] = 500
+    bytes_per_day: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024 * 1024
 
 
 class Registry(Closed):

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
+from enclave.alarms import alarms_of, facts_of
 from enclave.control.database import Control
 from enclave.control.drops import drops_of
 from enclave.control.loans import loans_of
@@ -15,12 +17,13 @@ from enclave.control.runs import runs_of
 from enclave.flow import DropState, LoanState, ReleaseState, RequestState
 from enclave.folders import WorkingFolder
 from enclave.halted import halt_mark
+from enclave.settings import read_settings
 
 CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
     {"destroy_loan": "destroy", "loan_order": "link", "own_rows": "give_back"}
 )
 """The job that carries out a kind of request; all others are for `rights`."""
-NEEDS_TWO_PEOPLE = frozenset({"loan_order"})
+NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key"})
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Status:
 def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
     """The status as of now."""
     control = Control(folder.control)
+    zone = ZoneInfo(read_settings(folder.settings).time_zone)
     drops, loans = drops_of(control, registry), loans_of(control, registry)
     releases = releases_of(control, registry)
     mark = halt_mark(folder)
@@ -90,6 +94,10 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
             if loan.state in (LoanState.OPEN, LoanState.LINKED)
         ),
         *(_requested(one) for one in requests_of(control, registry, RequestState.FILED)),
+        *(
+            Waiting(one.what, one.institution, one.since, one.why, one.stops)
+            for one in alarms_of(facts_of(control, registry), now, zone)
+        ),
     ]
     return Status(
         registry,

@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from enclave import durable
 from enclave.audit.acts import Acts
 from enclave.audit.log import FileLog
 from enclave.audit.log import open_log as open_log_folder
+from enclave.control.agreements import Agreement, agreement_on
 from enclave.control.database import Control
-from enclave.control.institutions import find_institution, institutions_of
+from enclave.control.institutions import institutions_of
 from enclave.control.runs import current_definition
+from enclave.control.sender_keys import SenderKey, keys_of
 from enclave.crypto.keyring import Keyring, public
 from enclave.crypto.keystore import Keystore
 from enclave.crypto.passphrase import read_passphrase
@@ -108,21 +111,45 @@ class Wiring:
         return Keystore(self.path(which, access))
 
     def passphrase(self, which: Passphrases, institution: str) -> Secret:
-        """The passphrase that an institution seals with (senders) or opens with (recipients)."""
+        """The passphrase that an institution opens with (recipients), or was first given to seal with (senders)."""
+        return self._passphrase(which, f"{institution}.passphrase")
+
+    def _passphrase(self, which: Passphrases, name: str) -> Secret:
         if which not in self.job.passphrases:
             raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: {which}")
-        path = self.lies.passphrases(which) / f"{institution}.passphrase"
         try:
-            return read_passphrase(durable.read(path, limit=LARGEST_PASSPHRASE))
+            return read_passphrase(durable.read(self.lies.passphrases(which) / name, limit=LARGEST_PASSPHRASE))
         except FileNotFoundError:
-            raise Halt("H_KEY_MISSING", place=f"{which}/{path.name}") from None
+            raise Halt("H_KEY_MISSING", place=f"{which}/{name}") from None
+
+    def inbound_passphrases(self, institution: str, at: datetime) -> dict[str, Secret | str]:
+        """By its id, each passphrase that a sender was ever given: what opens, or why it did not hold at `at`."""
+        theirs = [key for key in self.sender_keys if (key.institution_id, key.kind) == (institution, "passphrase")]
+        return {key.key: self._inbound(key) if key.holds_at(at) else _why_not(key) for key in theirs}
+
+    def _inbound(self, key: SenderKey) -> Secret:
+        return self._passphrase(Passphrases.SENDERS, self.lies.inbound_passphrase(key.institution_id, key.key).name)
+
+    @cached_property
+    def sender_keys(self) -> tuple[SenderKey, ...]:
+        """Every key of every institution, with its period."""
+        return keys_of(self.control, self.registry)
 
     @cached_property
     def signers(self) -> tuple[AllowedSigner, ...]:
-        """The public keys that institutions sign drops (and lenders loan files) with."""
+        """The public keys that institutions sign drops (lenders: loan files) with, also those that hold no more."""
+        roles = {one.institution_id: one.role for one in institutions_of(self.control, self.registry)}
         return tuple(
-            AllowedSigner(one.institution_id, one.signing_key, (f"{_SIGNS[one.role]}@{self.registry}",))
-            for one in institutions_of(self.control, self.registry, "sender", "lender")
+            AllowedSigner(
+                key.institution_id,
+                key.key,
+                (f"{_SIGNS[roles[key.institution_id]]}@{self.registry}",),
+                key.valid_from,
+                key.valid_to,
+                key.revoked_at is not None,
+            )
+            for key in self.sender_keys
+            if key.kind == "signing" and roles[key.institution_id] in _SIGNS
         )
 
     @cached_property
@@ -130,9 +157,10 @@ class Wiring:
         """Everyone that something may be sent to."""
         return frozenset(one.institution_id for one in institutions_of(self.control, self.registry))
 
-    def inbound_key_id(self, institution: str) -> str:
-        """The id of the passphrase that an institution seals its drops with."""
-        return find_institution(self.control, self.registry, institution).inbound_key_id
+    def agreement(self, institution: str, at: datetime) -> Agreement | None:
+        """The agreement with an institution that was in force at a time, by the calendar of this server's time zone."""
+        day = at.astimezone(ZoneInfo(self.settings.time_zone)).date()
+        return agreement_on(self.control, self.registry, institution, day)
 
     @cached_property
     def definition(self) -> "LoadedDefinition":
@@ -233,3 +261,7 @@ class Wiring:
 LARGEST_PASSPHRASE = 4096
 SERVER_KEYS = frozenset({"audit-sign"})
 _SIGNS: Mapping[str, str] = {"sender": "drop", "lender": "loan"}
+
+
+def _why_not(passphrase: SenderKey) -> str:
+    return "E_KID_REVOKED" if passphrase.revoked_at is not None else "E_KID_EXPIRED"

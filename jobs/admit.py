@@ -6,12 +6,15 @@ of the drop is in the registry, after it the rest is only told on.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from enclave import durable
 from enclave.airlock.collect import unpack
+from enclave.control.agreements import language_of
 from enclave.control.drops import (
     Drop,
     count_attempt,
@@ -27,17 +30,17 @@ from enclave.crypto.secret import Secret
 from enclave.crypto.zip_directory import Limits
 from enclave.errors import Refused, Rejected, explain
 from enclave.flow import ATTEMPTS_BEFORE_REJECTION, Act, DropState
-from enclave.grants import Access, Folder, Passphrases
+from enclave.grants import Access, Folder
 from enclave.identity.pseudonymise import Judged, assign, judge
 from enclave.identity.rules import Mode
 from enclave.identity.texts import RULES as IDENTITY_RULES
 from enclave.intake.answer import Answer, Totals, references_of
 from enclave.intake.check import Checked, check
 from enclave.intake.feedback import feedback, receipt
-from enclave.intake.open import verify_and_open
+from enclave.intake.open import open_by_hand, verify_and_open
 from enclave.intake.rules import RULES as INTAKE_RULES
-from enclave.intake.rules import RuleText, form_of
-from enclave.intake.spreadsheet import read_file
+from enclave.intake.rules import RuleText
+from enclave.intake.spreadsheet import parts_of
 from enclave.model.draft import Draft, DraftFile, Kind, NamedDraft
 from enclave.model.drop import OpenedDrop, SealedDrop
 from enclave.release.gate import admit as admit_to_release
@@ -48,7 +51,7 @@ from enclave.store.settlement import Counts, Outcome, Settlement
 from enclave.store.write import Plan, RegistryWriter, StateMovedError
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
-from jobs.reasons import CRASHED, DROP_ID_REUSED, FORM_UNKNOWN, REPLAY, SEQUENCE
+from jobs.reasons import CRASHED, DROP_ID_REUSED, FORM_UNKNOWN, NO_AGREEMENT, REPLAY, SEQUENCE
 
 RULES: dict[str, RuleText] = {**INTAKE_RULES, **IDENTITY_RULES, **STORE_RULES}
 explain(
@@ -93,13 +96,18 @@ def admit(wiring: Wiring) -> dict[str, int]:
 
 
 def _in_turn(collected: Sequence[Drop]) -> list[Drop]:
-    """The drops in their order, but senders last of whom a drop ended the program more than once.
+    """The drops in turns: every sender's first, then every sender's second; those last that ended the program twice.
 
     One kill changes nothing, so that the states are the same as without it. A sender's drops are never reordered: a
     later one that came first would make its earlier ones misnumbered.
     """
     waiting = {drop.sender for drop in collected if drop.attempts > 1}
-    return sorted(collected, key=lambda drop: drop.sender in waiting)
+    seen: Counter[str] = Counter()
+    places = []
+    for drop in collected:
+        places.append((drop.sender in waiting, seen[drop.sender]))
+        seen[drop.sender] += 1
+    return [drop for _, drop in sorted(zip(places, collected, strict=True), key=lambda placed: placed[0])]
 
 
 def _settle(wiring: Wiring, writer: RegistryWriter, drop: Drop) -> str:
@@ -128,6 +136,9 @@ def _examine(wiring: Wiring, drop: Drop) -> tuple[Drop, Examined]:
     """Everything that is read from a drop, in memory; Rejected with the first reason that stops it whole."""
     if drop.reason:
         raise Rejected(drop.reason)
+    if wiring.agreement(drop.sender, _collected(drop)) is None:
+        # Before anything is opened: without an agreement there is no ground to read it.
+        raise Rejected(NO_AGREEMENT)
     if drop.attempts >= ATTEMPTS_BEFORE_REJECTION:
         raise Rejected(CRASHED)
     with wiring.acts.act(Act.DROP_OPEN, "drop", drop.drop_uuid) as act:
@@ -143,14 +154,17 @@ def _open(wiring: Wiring, drop: Drop) -> OpenedDrop:
     identity = unwrap_identity(keys.get(drop.drop_uuid), wiring.keys.get("quarantine"))
     sealed = _taken(wiring.path(Folder.QUARANTINE, Access.READ) / f"{drop.drop_uuid}.age", identity, drop)
     largest = wiring.settings.registries[wiring.registry].limits.drop_bytes
-    passphrase = wiring.passphrase(Passphrases.SENDERS, drop.sender)
+    limits = Limits(total=min(OPENED_TIMES * largest, OPENED_BYTES))
+    at = _collected(drop)
+    passphrases = wiring.inbound_passphrases(drop.sender, at)
+    if not drop.signed:
+        # Only where the agreement of that day says so; what was collected as unsigned is never judged as signed.
+        agreement = wiring.agreement(drop.sender, at)
+        if agreement is None or not agreement.may_send_unsigned:
+            raise Rejected("E_UNSIGNED")
+        return open_by_hand(sealed, registry=wiring.registry, passphrases=passphrases, at=at, limits=limits)
     return verify_and_open(
-        sealed,
-        registry=wiring.registry,
-        signers=wiring.signers,
-        passphrases={wiring.inbound_key_id(drop.sender): passphrase},
-        at=wiring.now,
-        limits=Limits(total=min(OPENED_TIMES * largest, OPENED_BYTES)),
+        sealed, registry=wiring.registry, signers=wiring.signers, passphrases=passphrases, at=at, limits=limits
     )
 
 
@@ -164,15 +178,20 @@ def _taken(path: Path, identity: Secret, drop: Drop) -> SealedDrop:
     return sealed
 
 
+def _collected(drop: Drop) -> datetime:
+    """When a drop was collected: keys and agreements are judged by this time, however late it is opened."""
+    return datetime.fromisoformat(drop.collected_at)
+
+
 def _recognise(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Drop:
     """Tell replays and misnumbered drops, now that the sender's own words are verified."""
     manifest = opened.manifest
-    verified = replace(drop, stated_drop_id=str(manifest.drop_id), stated_seq=manifest.seq)
+    verified = replace(drop, stated_drop_id=str(manifest.drop_id), stated_seq=manifest.seq) if drop.signed else drop
     admitted = [one for one in earlier_drops_of_sender(wiring.control, drop) if one.reason == ""]
     for earlier in admitted:
         if earlier.content_digest == drop.content_digest:
             raise Rejected(REPLAY)
-        if earlier.stated_drop_id == verified.stated_drop_id:
+        if drop.signed and earlier.stated_drop_id == verified.stated_drop_id:
             # An honest sender draws a new id for each drop, so a person should look at this one.
             wiring.acts.note("drop.reused", "institution", drop.sender, reason=DROP_ID_REUSED)
             raise Rejected(DROP_ID_REUSED)
@@ -189,14 +208,14 @@ def _recognise(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Drop:
 
 def _check(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Examined:
     definition = wiring.definition.definition
-    forms = {file.name: form_of(file.name, definition) for file in opened.files}
-    named = [form.id for form in forms.values() if form is not None]
-    if not forms or None in forms.values() or len(set(named)) < len(named):
+    parts = [parts_of(file, definition) for file in opened.files]
+    named = [part.form.id for of_file in parts for part in of_file]
+    if not parts or not all(parts) or len(set(named)) < len(named):
         raise Rejected(FORM_UNKNOWN)
     checked = tuple(
-        check(form, definition, read_file(file, form), drop_uuid=drop.drop_uuid, sender=drop.sender)
-        for file in opened.files
-        if (form := forms[file.name]) is not None
+        check(part.form, definition, part.read(), drop_uuid=drop.drop_uuid, sender=drop.sender)
+        for of_file in parts
+        for part in of_file
     )
     mode = Mode(wiring.settings.mode)
     judged = judge(
@@ -226,11 +245,13 @@ def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examin
             faults=faults,
             references=references_of(examined.checked, faults),
             unlisted={kind: count for each in examined.checked for kind, count in each.unlisted.items()},
+            language=language_of(wiring.control, wiring.registry, drop.sender),
+            signed=drop.signed,
         )
         drafts = _write_answers(wiring, plan.based_on_state, answer)
         settlement = Settlement(drop.drop_uuid, drop.sender, Outcome.ADMITTED, "", counts)
         writer.settle(plan, settlement, drafts, act.position)
-        act.counts.update(vars(counts))
+        act.counts.update(vars(counts), signed=int(drop.signed))
     return _publish(wiring, drop, DropState.ADMITTED, "", drafts)
 
 
@@ -246,6 +267,7 @@ def _reject(wiring: Wiring, writer: RegistryWriter, drop: Drop, reason: str) -> 
             "",
             *act.position,
             reason=reason,
+            signed=drop.signed,
         )
         drafts = _write_answers(wiring, 0, answer)
         settlement = Settlement(drop.drop_uuid, drop.sender, Outcome.REJECTED, reason, Counts(0))

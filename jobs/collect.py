@@ -6,6 +6,7 @@ and only then remove the airlock's copy. Whoever holds the airlock login can the
 
 import hashlib
 import shutil
+from collections import deque
 from datetime import timedelta
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from enclave.control.drops import (
     mark_cleared,
     sightings_of,
 )
-from enclave.control.institutions import Institution, institutions_of
+from enclave.control.institutions import Institution
 from enclave.control.loans import loans_of
 from enclave.crypto import age
 from enclave.crypto.keystore import wrap_identity
@@ -33,6 +34,7 @@ from enclave.grants import Access, Folder
 from enclave.model.drop import SealedDrop
 from enclave.settings import Limits as SettingsLimits
 from enclave.wiring import Wiring
+from jobs.turns import Next, Turn, by_least_used, used_today
 
 explain(
     "H_QUARANTINE",
@@ -45,26 +47,41 @@ LEAST_FREE_BYTES = 64 << 20
 
 
 def collect(wiring: Wiring) -> dict[str, int]:
-    """Take what is whole, a fair turn for each institution; answers how many were taken and refused."""
+    """Take what is whole, one drop of each institution after the other; answers how many were taken and refused."""
     for folder in (Folder.QUARANTINE, Folder.DROP_KEYS, Folder.LOANS):
         durable.sweep(wiring.path(folder, Access.WRITE))
     asked = _settings(wiring)
     limits = Limits(payload=asked.drop_bytes, patience=timedelta(hours=asked.deferred_hours))
     counts = {"taken": 0, "refused": 0, "unreachable": 0}
     _clear_left(wiring)
+    used = used_today(wiring)
+    turns = deque(Turn(one, used[one.institution_id]) for one in by_least_used(wiring, used))
+    # In rounds: whoever floods its folder waits as long for its second drop as everybody else for their first.
+    while turns:
+        turn = turns.popleft()
+        if not _has_room(wiring, limits):
+            break
+        try:
+            if turn.waiting is None:
+                turn.waiting = _look(wiring, turn, limits)
+            goes_on = _take_next(wiring, turn, limits, counts)
+        except Refused as away:
+            # This institution's folder cannot be read now; the others still have their turn.
+            wiring.acts.note("airlock.away", "institution", turn.institution.institution_id, reason=away.code)
+            counts["unreachable"] += 1
+            continue
+        if goes_on:
+            turns.append(turn)
+    return counts
+
+
+def _has_room(wiring: Wiring, limits: Limits) -> bool:
     free = shutil.disk_usage(wiring.folder.root).free
     if free < LEAST_FREE_BYTES + limits.payload:
         # What cannot be kept is left where it is, and the log keeps the room that it needs to say so.
         wiring.acts.note("disk.full", "registry", wiring.registry, counts={"free_mib": free >> 20})
-        return counts
-    for institution in institutions_of(wiring.control, wiring.registry, "sender", "lender"):
-        try:
-            _take_turn(wiring, institution, limits, counts)
-        except Refused as away:
-            # This institution's folder cannot be read now; the others still have their turn.
-            wiring.acts.note("airlock.away", "institution", institution.institution_id, reason=away.code)
-            counts["unreachable"] += 1
-    return counts
+        return False
+    return True
 
 
 def _clear_left(wiring: Wiring) -> None:
@@ -80,8 +97,9 @@ def _clear_left(wiring: Wiring) -> None:
             stuck.add(left.sender)
 
 
-def _take_turn(wiring: Wiring, institution: Institution, limits: Limits, counts: dict[str, int]) -> None:
-    name = institution.institution_id
+def _look(wiring: Wiring, turn: Turn, limits: Limits) -> deque[Next]:
+    """What lies in one institution's folder to be taken in this turn: what a killed run claimed, drops, the rest."""
+    name = turn.institution.institution_id
     found = survey(
         wiring.airlock,
         name,
@@ -89,25 +107,41 @@ def _take_turn(wiring: Wiring, institution: Institution, limits: Limits, counts:
         sightings=sightings_of(wiring.control, wiring.registry, name),
         sighting_key=wiring.keys.get("airlock-login"),
         limits=limits,
+        loose=_may_send_unsigned(wiring, name),
     )
     keep_sightings(wiring.control, wiring.registry, name, {one.key: one.first_seen for one in found.deferred})
-    turn = _settings(wiring).drops_per_turn
+    most = _settings(wiring).drops_per_turn
     intents = _intents(wiring) if found.claimed else {}
-    forged = []
-    for claimed in found.claimed:
-        drop_uuid = rules.drop_uuid_of(claimed)
+    claimed, forged = [], []
+    for as_name in found.claimed:
+        drop_uuid = rules.drop_uuid_of(as_name)
         if drop_uuid not in intents:
-            forged.append(claimed)
+            forged.append(as_name)
         elif find_drop(wiring.control, drop_uuid) is None:
             # The verdict was made under the name that is gone now; it stands in the intent.
-            code = intents[drop_uuid].reason
-            done = _take_if_there(wiring, institution, claimed, drop_uuid, limits, code)
-            counts["refused" if code else "taken"] += done
-    for ready in found.ready[:turn]:
-        counts["taken"] += _take_if_there(wiring, institution, ready.name, str(uuid4()), limits, "")
-    to_refuse = [*((name, "E_DROP_NAME") for name in forged), *((one.name, one.code) for one in found.refused)]
-    for name, code in to_refuse[:turn]:
-        counts["refused"] += _take_if_there(wiring, institution, name, str(uuid4()), limits, code)
+            claimed.append(Next(as_name, drop_uuid, intents[drop_uuid].reason, was_claimed=True))
+    ready = [Next(one.name, str(uuid4()), size=one.payload_size) for one in found.ready[:most]]
+    to_refuse = [*((each, "E_DROP_NAME") for each in forged), *((one.name, one.code) for one in found.refused)]
+    refused = [Next(each, str(uuid4()), code) for each, code in to_refuse[:most]]
+    return deque([*claimed, *ready, *refused])
+
+
+def _take_next(wiring: Wiring, turn: Turn, limits: Limits, counts: dict[str, int]) -> bool:
+    """Take the next drop of a turn; answers whether the turn goes on."""
+    if not turn.waiting:
+        return False
+    following = turn.waiting[0]
+    if not following.was_claimed and not turn.used.allows(following.size, _settings(wiring)):
+        # It stays where it is, unharmed; when a day has passed, or with the next run, it has its turn.
+        left = {"waiting": len(turn.waiting)}
+        wiring.acts.note("quota.reached", "institution", turn.institution.institution_id, counts=left)
+        return False
+    turn.waiting.popleft()
+    done = _take_if_there(wiring, turn.institution, following.name, following.drop_uuid, limits, following.code)
+    counts["refused" if following.code else "taken"] += done
+    if done:
+        turn.used.add(following.size)
+    return True
 
 
 def _intents(wiring: Wiring) -> dict[str, StoredEntry]:
@@ -141,11 +175,12 @@ def _take(wiring: Wiring, institution: Institution, name: str, drop_uuid: str, l
         sealed = None
         if not code:
             try:
-                sealed = take(wiring.airlock, sender, drop_uuid, limits)
+                loose = _may_send_unsigned(wiring, sender)
+                sealed = take(wiring.airlock, sender, drop_uuid, limits, loose=loose)
             except Rejected as why:
                 code = why.code
         taken = _keep(wiring, institution, drop_uuid, sealed, code)
-        act.add(kib=taken.size // 1024)
+        act.add(kib=taken.size // 1024, signed=int(taken.signed))
         if sealed is not None:
             act.digests.update(content=taken.content_digest, stored=taken.stored_sha256)
         with wiring.control.changing(act.position) as connection:
@@ -181,7 +216,14 @@ def _keep(wiring: Wiring, institution: Institution, drop_uuid: str, sealed: Seal
         stated_at=seen.created_at,
         collected_at=wiring.now.isoformat(),
         settled_at=None,
+        signed=sealed is None or bool(sealed.manifest),
     )
+
+
+def _may_send_unsigned(wiring: Wiring, institution: str) -> bool:
+    """Whether the agreement in force now lets an institution place single ZIP files by hand."""
+    agreement = wiring.agreement(institution, wiring.now)
+    return agreement is not None and agreement.may_send_unsigned
 
 
 def _loan_of(wiring: Wiring, institution: Institution, key_id: str | None) -> str | None:

@@ -1,11 +1,12 @@
 """The outbox → the airlock: by temporary name and rename, read back and compared, one package after the other."""
 
 import hashlib
+from itertools import groupby
 
 from enclave import durable
 from enclave.airlock.deliver import OutgoingFile
 from enclave.airlock.deliver import deliver as place
-from enclave.control.releases import Release, mark_delivered, releases_of
+from enclave.control.releases import Release, mark_delivered, note_fetched, releases_of
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import Act, ReleaseState
 from enclave.grants import Access, Folder
@@ -20,8 +21,8 @@ explain(
 
 
 def deliver(wiring: Wiring) -> dict[str, int]:
-    """Deliver every sealed package; an institution that cannot be reached does not hold up the others."""
-    counts = {"delivered": 0, "unreachable": 0}
+    """Deliver every sealed package, and notice those fetched; who cannot be reached does not hold up the others."""
+    counts = {"delivered": 0, "fetched": 0, "unreachable": 0}
     away: set[str] = set()
     for release in releases_of(wiring.control, wiring.registry, ReleaseState.SEALED):
         if release.recipient in away:
@@ -32,7 +33,27 @@ def deliver(wiring: Wiring) -> dict[str, int]:
         except Refused:
             away.add(release.recipient)
             counts["unreachable"] += 1
+    counts["fetched"] = _notice_fetched(wiring, away)
     return counts
+
+
+def _notice_fetched(wiring: Wiring, away: set[str]) -> int:
+    """Note in the ledger which packages their institution has moved to `fetched/`; answers how many are new."""
+    delivered = releases_of(wiring.control, wiring.registry, ReleaseState.DELIVERED)
+    waiting = [one for one in delivered if one.recipient and one.sealed and one.fetched_at is None]
+    seen = 0
+    for recipient, theirs in groupby(waiting, key=lambda one: one.recipient):
+        packages = {min(one.sealed or {}, key=len): one for one in theirs}
+        try:
+            fetched = frozenset() if recipient in away else wiring.airlock.find_fetched(recipient, tuple(packages))
+        except Refused:
+            continue  # asked again by the next run
+        for name in sorted(fetched):
+            # Killed between the two, it is noted again: the ledger keeps the first time, the log tells of both.
+            wiring.acts.note("release.fetched", "release", packages[name].release_id)
+            note_fetched(wiring.control, packages[name].release_id, wiring.now)
+        seen += len(fetched)
+    return seen
 
 
 def _deliver_one(wiring: Wiring, release: Release) -> None:

@@ -8,6 +8,7 @@ who contributed. After that only `destroy` is left for the loan.
 """
 
 from dataclasses import asdict
+from datetime import datetime
 
 import polars as pl
 
@@ -196,7 +197,7 @@ def _linked(wiring: Wiring, loan: Loan, kind: LoanKind, drop: Drop) -> Linked:
         agreement=loan.agreement,
         form=kind,
         signers=wiring.signers,
-        at=wiring.now,
+        at=datetime.fromisoformat(drop.collected_at),
         limits=Limits(entries=2, total=MOST_LOAN_BYTES),
     )
     reader, definition = wiring.registry_reader, wiring.definition.definition

@@ -43,12 +43,26 @@ explain(
         "Den første kvitteringen gjelder.",
     ),
 )
+NO_AGREEMENT = "E_AGREEMENT"
+explain(
+    NO_AGREEMENT,
+    "On the day that the drop was collected, no agreement with its sender was in force.",
+    "Renew the agreement with the registry, then send a new drop; nothing was opened.",
+    nb=(
+        "Det var ingen gyldig avtale med avsenderen den dagen innsendingen ble hentet.",
+        "Forny avtalen med registeret, og send en ny innsending; ingenting ble åpnet.",
+    ),
+)
 FORM_UNKNOWN = "E_FORM_UNKNOWN"
 explain(
     FORM_UNKNOWN,
-    "The drop holds a file that is no form of this registry, or the same form twice.",
-    "Name each file FORM.csv or FORM.xlsx, with the forms that the guide lists, and send each form once.",
-    nb=("Innsendingen inneholder en fil som ikke er et skjema i registeret.", "Gi filene navn som veiledningen viser."),
+    "The drop holds a file or a sheet that is no form of this registry, or the same form twice.",
+    "Name each file FORM.csv or FORM.xlsx, with the forms that the guide lists, or send one workbook REGISTRY.xlsx "
+    "with sheets named after the forms; send each form once.",
+    nb=(
+        "Innsendingen inneholder en fil eller et ark som ikke er et skjema i registeret, eller samme skjema to ganger.",
+        "Gi filer og ark navn som veiledningen viser.",
+    ),
 )
 
 EXPLAINED_IN = (collect, rules, aes_zip, age, sshsig, agreement, opening)

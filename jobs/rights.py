@@ -7,12 +7,14 @@ and what was not sealed yet is cancelled, to be made again without them.
 import hashlib
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
 from enclave import durable
 from enclave.audit.record import Purpose
+from enclave.control.institutions import change_institution, find_institution
 from enclave.control.releases import cancel_unsealed
 from enclave.control.requests import Request, close_request, requests_of
 from enclave.control.runs import apply_definition
@@ -33,6 +35,7 @@ explain(
     "File the request again; nothing was changed.",
 )
 
+RECIPIENT_KEY = "recipient_key"
 UNFILED = timedelta(hours=1)
 DERIVED_FROM_ROWS = tuple(kind for kind, policy in POLICIES.items() if policy.from_rows)
 
@@ -60,7 +63,9 @@ def rights(wiring: Wiring) -> dict[str, int]:
 
 
 def _needs_second_person(wiring: Wiring, request: Request) -> bool:
-    """Whether a request lowers what protects people: a disclosure threshold of the definition in force."""
+    """Whether a request lowers what protects people: whom lists are sealed to, or a threshold of disclosure."""
+    if request.kind == RECIPIENT_KEY:
+        return True
     if request.kind != "apply_definition":
         return False
     new = load_kept(wiring.lies.definitions, request.parameters["sha256"]).definition.disclosure
@@ -117,6 +122,14 @@ def _apply_definition(wiring: Wiring, request: Request) -> None:
             apply_definition(connection, wiring.registry, sha256, wiring.now)
 
 
+def _change_recipient_key(wiring: Wiring, request: Request) -> None:
+    """From now on lists of people for this lender are sealed to the key that two people have seen."""
+    known = find_institution(wiring.control, wiring.registry, request.parameters["institution_id"])
+    with wiring.acts.act(Act.RECIPIENT_KEY, "institution", known.institution_id) as act:
+        with wiring.control.changing(act.position) as connection:
+            change_institution(connection, replace(known, age_key=request.parameters["age_key"]))
+
+
 def _close(wiring: Wiring, request: Request, state: RequestState, reason: str) -> None:
     with wiring.acts.act(Act.REQUEST_CLOSE, "request", request.request_id) as act:
         with wiring.control.changing(act.position) as connection:
@@ -153,5 +166,5 @@ def _is_older(path: Path, than: datetime) -> bool:
 
 
 _KINDS: Mapping[str, Callable[[Wiring, Request], None]] = MappingProxyType(
-    {"withdraw": _withdraw, "apply_definition": _apply_definition}
+    {"withdraw": _withdraw, "apply_definition": _apply_definition, RECIPIENT_KEY: _change_recipient_key}
 )

@@ -68,10 +68,14 @@ def seal(wiring: Wiring) -> dict[str, int]:
     durable.sweep(wiring.path(Folder.OUTBOX, Access.WRITE))
     keep_site(wiring)
     approved = releases_of(wiring.control, wiring.registry, ReleaseState.APPROVED)
-    counts = {"sealed": 0, "refused": 0}
+    counts = {"sealed": 0, "refused": 0, "held": 0}
     if approved:
         told = _told_by_the_log(wiring)
     for release in approved:
+        if not _is_agreed(wiring, release):
+            # It stays approved, and `status` tells why; an agreement that is renewed lets it go on.
+            counts["held"] += 1
+            continue
         try:
             _seal_one(wiring, release, told)
             counts["sealed"] += 1
@@ -81,6 +85,13 @@ def seal(wiring: Wiring) -> dict[str, int]:
     for release in releases_of(wiring.control, wiring.registry, ReleaseState.CANCELLED, ReleaseState.WITHHELD):
         durable.shred(find_draft(wiring.path(Folder.DRAFTS, Access.WRITE), release.draft_sha256))
     return counts
+
+
+def _is_agreed(wiring: Wiring, release: Release) -> bool:
+    """Whether this kind may go to this recipient today; receipts and certificates answer also who has no agreement."""
+    if not release.recipient or not policy_of(release.kind).needs_agreement:
+        return True
+    return wiring.agreement(release.recipient, wiring.now) is not None
 
 
 def _told_by_the_log(wiring: Wiring) -> _Told:

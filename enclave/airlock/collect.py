@@ -79,8 +79,12 @@ def survey(
     sightings: Mapping[str, datetime],
     sighting_key: Secret,
     limits: Limits,
+    loose: bool = False,
 ) -> Survey:
     """What in an institution's `in/` is ready, what must wait, and what is refused.
+
+    A `loose` file, where they are agreed on, is ready when an earlier survey saw it with the same size and time: who
+    places it by hand has no other way to say that it is whole.
 
     `sightings` is what earlier surveys deferred: key → first seen. The caller keeps, for this institution, exactly
     the `deferred` of this answer. `sighting_key` is any secret that stays the same from run to run.
@@ -90,12 +94,15 @@ def survey(
     refused: list[RefusedEntry] = []
     claimed: list[str] = []
     for incoming in airlock.list_incoming(institution):
-        verdict = rules.judge_shape(incoming, limits)
+        verdict = rules.judge_shape(incoming, limits, loose=loose)
         standing, seen = verdict.standing, None
-        if standing is Standing.READY:
+        by_hand = incoming.kind is EntryKind.FILE
+        key = _key_of_sighting(sighting_key, institution, _name_of_sighting(incoming) if by_hand else incoming.name)
+        if standing is Standing.READY and by_hand:
+            standing, seen = (Standing.READY if key in sightings else Standing.GROWING), Peek(whole=True)
+        elif standing is Standing.READY:
             standing, seen = _look_inside(airlock, institution, incoming, limits)
         if standing is Standing.GROWING:
-            key = _key_of_sighting(sighting_key, institution, incoming.name)
             sighting = Deferred(key, min(now, sightings.get(key, now)))
             if not rules.is_overdue(sighting.first_seen, now, limits):
                 deferred.append(sighting)
@@ -105,7 +112,8 @@ def survey(
             else:
                 refused.append(RefusedEntry(incoming.name, rules.overdue_code(incoming)))
         if standing is Standing.READY and seen is not None:
-            ready.append(Ready(incoming.name, seen, rules.payload_of(incoming).size))
+            size = incoming.size if by_hand else rules.payload_of(incoming).size
+            ready.append(Ready(incoming.name, seen, size))
         elif standing is Standing.REFUSED:
             refused.append(RefusedEntry(incoming.name, verdict.code))
         elif standing is Standing.CLAIMED:
@@ -126,13 +134,20 @@ def _look_inside(
     return rules.judge_growth(seen, rules.payload_of(incoming).size, signature), seen
 
 
+def _name_of_sighting(incoming: Incoming) -> str:
+    """A loose file that changed is another sighting: the slash stands in no name."""
+    return f"{incoming.name}/{incoming.size}/{incoming.modified}"
+
+
 def _key_of_sighting(secret: Secret, institution: str, name: str) -> str:
     text = f"{institution}/{name}".encode("utf-8", "surrogateescape")
     return hmac.new(secret.reveal(), text, hashlib.sha256).hexdigest()
 
 
-def take(airlock: Airlock, institution: str, drop_uuid: str, limits: Limits) -> SealedDrop:
+def take(airlock: Airlock, institution: str, drop_uuid: str, limits: Limits, *, loose: bool = False) -> SealedDrop:
     """The three files of the drop that was claimed as `drop_uuid`, its digest compared with the manifest's.
+
+    A `loose` ZIP file has neither manifest nor signature, and nothing that its content could be compared with.
 
     A digest that differs twice in the same way is the sender's fault and left to `admit`, which answers; one that
     differs in two ways is the line's, and Refused R_DROP_UNSTEADY. Rejected E_DROP_… as for `Airlock.read`.
@@ -141,6 +156,8 @@ def take(airlock: Airlock, institution: str, drop_uuid: str, limits: Limits) -> 
     incoming = airlock.look(institution, name)
     if incoming is None:
         raise Rejected("E_DROP_GONE")
+    if loose and incoming.kind is EntryKind.FILE:
+        return SealedDrop(drop_uuid, institution, b"", b"", _loose_zip(airlock, institution, name, limits))
     payload_name = _payload_name(incoming, limits)
     manifest = _read_steady(airlock, institution, name, rules.MANIFEST, limits.manifest)
     signature = _read_steady(airlock, institution, name, rules.SIGNATURE, limits.signature)
@@ -162,6 +179,14 @@ def _read_steady(airlock: Airlock, institution: str, name: str, file: str, limit
         if first.code != "E_DROP_CHANGED":
             raise
     return airlock.read(institution, name, file, limit)
+
+
+def _loose_zip(airlock: Airlock, institution: str, name: str, limits: Limits) -> bytes:
+    """A file that was placed by hand, if it is a ZIP archive by its content, whatever its name said."""
+    content = airlock.read_loose(institution, name, limits.payload)
+    if not content.startswith(rules.ZIP_SIGNATURE):
+        raise Rejected("E_DROP_KIND")
+    return content
 
 
 def _payload_name(claimed: Incoming, limits: Limits) -> str:

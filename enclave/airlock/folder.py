@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,7 +31,10 @@ class FolderAirlock:
         """What lies in `in/`, sorted by name, with the files of each folder."""
         with self._place(institution, "in") as place:
             entries = _entries(place, MOST_INCOMING)
-            return tuple(Incoming(entry.name, entry.kind, self._files(place, entry)) for entry in entries)
+            return tuple(self._incoming(place, entry) for entry in entries)
+
+    def _incoming(self, place: int, entry: Entry) -> Incoming:
+        return Incoming(entry.name, entry.kind, self._files(place, entry), entry.size, entry.modified)
 
     def _files(self, place: int, entry: Entry) -> tuple[Entry, ...]:
         if entry.kind is not EntryKind.FOLDER:
@@ -60,7 +63,7 @@ class FolderAirlock:
         """What `in/NAME` is, with the files of a folder; None if there is no such name."""
         with self._place(institution, "in") as place:
             entry = _entry(name, place)
-            return None if entry is None else Incoming(entry.name, entry.kind, self._files(place, entry))
+            return None if entry is None else self._incoming(place, entry)
 
     def read(self, institution: str, name: str, file: str, limit: int) -> bytes:
         """The content of `in/NAME/FILE`, read from one descriptor that is checked before and after."""
@@ -68,12 +71,16 @@ class FolderAirlock:
             try:
                 with _opened(name, _FOLDER, place) as folder:
                     return _read(file, folder, limit)
-            except FileNotFoundError:
-                raise Rejected("E_DROP_CONTENT") from None
-            except PermissionError:
-                raise Rejected("E_DROP_UNREADABLE") from None
-            except OSError:  # ELOOP, ENOTDIR, ENXIO: a link, or something that is not what it was listed as
-                raise Rejected("E_DROP_KIND") from None
+            except OSError as why:
+                raise _rejected(why) from None
+
+    def read_loose(self, institution: str, name: str, limit: int) -> bytes:
+        """The content of `in/NAME` itself, read from one descriptor that is checked before and after."""
+        with self._place(institution, "in") as place:
+            try:
+                return _read(name, place, limit)
+            except OSError as why:
+                raise _rejected(why) from None
 
     def remove(self, institution: str, name: str) -> None:
         """Remove the claimed `in/NAME` and all in it, durably."""
@@ -117,6 +124,12 @@ class FolderAirlock:
                     raise Refused("R_DELIVERED_DIFFERS", place=institution) from None
         return None
 
+    def find_fetched(self, institution: str, names: Collection[str]) -> frozenset[str]:
+        """Those of these names that lie as files in `fetched/`."""
+        with self._place(institution, "fetched") as place:
+            entries = (_entry(outgoing_name(name), place) for name in names)
+            return frozenset(entry.name for entry in entries if entry is not None and entry.kind is EntryKind.FILE)
+
     def _sweep(self, institution: str, box: Box) -> None:
         """Remove what a put that was killed left: a temporary file, or a second name of a finished one.
 
@@ -151,6 +164,13 @@ class FolderAirlock:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _rejected(why: OSError) -> Rejected:
+    if isinstance(why, FileNotFoundError):
+        return Rejected("E_DROP_CONTENT")
+    # ELOOP, ENOTDIR, ENXIO: a link, or something that is not what it was listed as.
+    return Rejected("E_DROP_UNREADABLE" if isinstance(why, PermissionError) else "E_DROP_KIND")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Everything at an airlock belongs to somebody else: names, kinds, sizes and times
 two calls. Names of senders may hold identities, so no type here shows one in its repr.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -88,11 +89,16 @@ class Entry:
 
 @dataclass(frozen=True, repr=False)
 class Incoming:
-    """One name in an institution's `in/`; `files` is what lies in it, where it is a folder (at most MOST_FILES + 1)."""
+    """One name in an institution's `in/`; `files` is what lies in it, where it is a folder (at most MOST_FILES + 1).
+
+    `size` and `modified` are those of the name itself, as `Entry` has them.
+    """
 
     name: str
     kind: EntryKind
     files: tuple[Entry, ...]
+    size: int = 0
+    modified: int = 0
 
 
 MOST_INCOMING = 1000  # names listed in one institution's `in/` in one call; the rest waits for the next
@@ -132,6 +138,10 @@ class Airlock(Protocol):
         """
         ...
 
+    def read_loose(self, institution: str, name: str, limit: int) -> bytes:
+        """The content of `in/NAME` itself, read and refused as `read` does a file of a drop."""
+        ...
+
     def remove(self, institution: str, name: str) -> None:
         """Remove the claimed `in/NAME` with all that is in it, following no link; nothing there is success.
 
@@ -149,4 +159,8 @@ class Airlock(Protocol):
 
     def find_delivered(self, institution: str, box: Box, name: str) -> str | None:
         """The SHA-256 (hex) of a delivered file, in `out/BOX/` or moved to `fetched/`; None if in neither."""
+        ...
+
+    def find_fetched(self, institution: str, names: Collection[str]) -> frozenset[str]:
+        """Those of these names that lie as files in `fetched/`: the institution has moved them there to tell us."""
         ...

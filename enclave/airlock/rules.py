@@ -66,6 +66,7 @@ explain(
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
+ZIP_SIGNATURE = b"PK\x03\x04"
 UPLOADING = ".part"
 PAYLOADS = frozenset({"payload.zip", "payload.age", "payload.pgp", "payload.gpg", "payload.asc"})
 
@@ -157,8 +158,11 @@ def drop_uuid_of(claimed: str) -> str:
     return match[1]
 
 
-def judge_shape(incoming: Incoming, limits: Limits) -> Verdict:
-    """Whether a name is a drop by what a listing tells; READY here means that its manifest is worth a look."""
+def judge_shape(incoming: Incoming, limits: Limits, *, loose: bool = False) -> Verdict:
+    """Whether a name is a drop by what a listing tells; READY here means that its manifest is worth a look.
+
+    Where `loose` files are agreed on, one that is not empty is READY too; what it is, its content tells.
+    """
     if is_claimed(incoming.name):
         return Verdict(Standing.CLAIMED)
     uploading = incoming.name.endswith(UPLOADING)
@@ -166,9 +170,17 @@ def judge_shape(incoming: Incoming, limits: Limits) -> Verdict:
         return Verdict(Standing.REFUSED, "E_DROP_NAME")
     if uploading and incoming.kind in {EntryKind.FOLDER, EntryKind.FILE}:
         return Verdict(Standing.GROWING)
+    if loose and incoming.kind is EntryKind.FILE:
+        return _judge_loose(incoming, limits)
     if incoming.kind is not EntryKind.FOLDER:
         return Verdict(Standing.REFUSED, "E_DROP_KIND")
     return judge_files(incoming.files, limits)
+
+
+def _judge_loose(incoming: Incoming, limits: Limits) -> Verdict:
+    if incoming.size > limits.payload:
+        return Verdict(Standing.REFUSED, "E_DROP_SIZE")
+    return Verdict(Standing.READY if incoming.size else Standing.GROWING)
 
 
 def judge_files(files: Sequence[Entry], limits: Limits) -> Verdict:

@@ -10,7 +10,7 @@ closes it.
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -64,7 +64,7 @@ class SftpAirlock:
         def listed(session: Session) -> tuple[Incoming, ...]:
             place = self._place(session, institution, "in")
             names = sorted(session.names(place, MOST_INCOMING), key=lambda name: name.name)
-            return tuple(Incoming(os.fsdecode(name.name), _kind(name), _files(session, place, name)) for name in names)
+            return tuple(_incoming(session, place, name) for name in names)
 
         return self._carry_out(listed, institution)
 
@@ -91,7 +91,7 @@ class SftpAirlock:
             if found is None:
                 return None
             entry = Name(os.fsencode(name), 1, found)
-            return Incoming(name, _kind(entry), _files(session, place, entry))
+            return _incoming(session, place, entry)
 
         return self._carry_out(looked, institution)
 
@@ -100,18 +100,19 @@ class SftpAirlock:
 
         def content(session: Session) -> bytes:
             folder = self._place(session, institution, "in") + b"/" + os.fsencode(name)
-            try:
-                if not stat.S_ISDIR(session.lstat(folder).mode):
-                    raise Rejected("E_DROP_KIND")
-                return self._read(session, folder + b"/" + os.fsencode(file), limit)
-            except Answered as answer:
-                if answer.status == Status.NOT_THERE:
-                    raise Rejected("E_DROP_CONTENT") from None
-                if answer.status == Status.DENIED:
-                    raise Rejected("E_DROP_UNREADABLE") from None
-                raise
+            if not stat.S_ISDIR(session.lstat(folder).mode):
+                raise Rejected("E_DROP_KIND")
+            return self._read(session, folder + b"/" + os.fsencode(file), limit)
 
-        return self._carry_out(content, institution)
+        return self._carry_out(_rejecting(content), institution)
+
+    def read_loose(self, institution: str, name: str, limit: int) -> bytes:
+        """The content of `in/NAME` itself, with the path looked at before and after."""
+
+        def content(session: Session) -> bytes:
+            return self._read(session, self._place(session, institution, "in") + b"/" + os.fsencode(name), limit)
+
+        return self._carry_out(_rejecting(content), institution)
 
     def remove(self, institution: str, name: str) -> None:
         """Remove the claimed `in/NAME` and all in it."""
@@ -151,6 +152,16 @@ class SftpAirlock:
 
         def found(session: Session) -> str | None:
             return self._delivered(session, institution, box, name)
+
+        return self._carry_out(found, institution)
+
+    def find_fetched(self, institution: str, names: Collection[str]) -> frozenset[str]:
+        """Those of these names that lie as files in `fetched/`."""
+
+        def found(session: Session) -> frozenset[str]:
+            place = self._place(session, institution, "fetched")
+            looked = {name: _lstat(session, place + b"/" + os.fsencode(outgoing_name(name))) for name in names}
+            return frozenset(name for name, facts in looked.items() if facts is not None and _is_file(facts))
 
         return self._carry_out(found, institution)
 
@@ -210,6 +221,27 @@ class SftpAirlock:
                 if wait is None:
                     raise Refused("R_AIRLOCK_AWAY", place=self._address.host) from None
                 self._retry.sleep(wait)
+
+
+def _rejecting(content: Callable[[Session], bytes]) -> Callable[[Session], bytes]:
+    """The same call, with what a sender left unreadable told as the drop's fault and not the line's."""
+
+    def read(session: Session) -> bytes:
+        try:
+            return content(session)
+        except Answered as answer:
+            if answer.status == Status.NOT_THERE:
+                raise Rejected("E_DROP_CONTENT") from None
+            if answer.status == Status.DENIED:
+                raise Rejected("E_DROP_UNREADABLE") from None
+            raise
+
+    return read
+
+
+def _incoming(session: Session, place: bytes, name: Name) -> Incoming:
+    facts = name.attributes
+    return Incoming(os.fsdecode(name.name), _kind(name), _files(session, place, name), facts.size, facts.modified)
 
 
 def _files(session: Session, place: bytes, folder: Name) -> tuple[Entry, ...]:

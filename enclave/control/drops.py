@@ -15,7 +15,10 @@ from enclave.flow import DropState
 
 @dataclass(frozen=True)
 class Drop:
-    """One row of the drop table. `content_digest` is over what the sender left; `stored_sha256` over our ciphertext."""
+    """One row of the drop table. `content_digest` is over what the sender left; `stored_sha256` over our ciphertext.
+
+    `signed` is False for a ZIP that was placed by hand: only the airlock's login and a passphrase say whose it is.
+    """
 
     drop_uuid: str
     registry: str
@@ -33,6 +36,7 @@ class Drop:
     stated_at: str | None
     collected_at: str
     settled_at: str | None
+    signed: bool = True
 
 
 def add_drop(connection: Connection, taken: Drop) -> None:

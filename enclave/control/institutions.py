@@ -5,7 +5,9 @@ from typing import Literal
 
 from sqlalchemy import Connection, insert, select, update
 
+from enclave.control.agreements import Agreement, enter_agreement
 from enclave.control.database import Control
+from enclave.control.sender_keys import SenderKey, add_key
 from enclave.control.tables import institution
 from enclave.errors import Refused, explain
 
@@ -17,7 +19,7 @@ Role = Literal["sender", "lender", "auditor"]
 
 @dataclass(frozen=True)
 class Institution:
-    """Who sends and receives. `inbound_key_id` names the passphrase that it seals its drops with.
+    """Who sends and receives. `inbound_key_id` names the newest passphrase that it seals its drops with.
 
     `age_key` is the public key (`age1…`) that a lender opens the list of a loan order with, or "".
     """
@@ -33,17 +35,22 @@ class Institution:
 
 
 def add_institution(connection: Connection, added: Institution) -> None:
-    """Enter an institution, once."""
+    """Enter an institution, once: with its keys, and an agreement until further notice."""
     which = (institution.c.registry == added.registry) & (institution.c.institution_id == added.institution_id)
     if connection.execute(select(institution).where(which)).first() is not None:
         raise Refused("R_INSTITUTION_EXISTS")
     connection.execute(insert(institution).values(**vars(added)))
+    whose = (added.registry, added.institution_id)
+    add_key(connection, SenderKey(*whose, "signing", added.signing_key))
+    add_key(connection, SenderKey(*whose, "passphrase", added.inbound_key_id))
+    enter_agreement(connection, Agreement(*whose, None, None, False, "nb", added.added_at))
 
 
-def change_inbound_key(connection: Connection, changed: Institution) -> None:
-    """Name the passphrase that an institution seals its drops with from now on."""
+def change_institution(connection: Connection, changed: Institution) -> None:
+    """Name the newest keys of an institution: those that its kit, its letter and orders are made with."""
     which = (institution.c.registry == changed.registry) & (institution.c.institution_id == changed.institution_id)
-    connection.execute(update(institution).where(which).values(inbound_key_id=changed.inbound_key_id))
+    newest = {"inbound_key_id": changed.inbound_key_id, "signing_key": changed.signing_key, "age_key": changed.age_key}
+    connection.execute(update(institution).where(which).values(**newest))
 
 
 def institutions_of(control: Control, registry: str, *roles: Role) -> tuple[Institution, ...]:

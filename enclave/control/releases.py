@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from enclave.control.database import Control
@@ -53,6 +53,8 @@ class Release:
     delivered_at: str | None
     signature: str = ""
     """the project lead's, over a release to the public"""
+    fetched_at: str | None = None
+    """when we first saw that the institution had moved the package to `fetched/`"""
 
     def signed_text(self, tables: Sequence[tuple[str, str]]) -> bytes:
         """What the project lead signs: which draft, to whom, of which state and tables, in canonical form."""
@@ -187,6 +189,13 @@ def mark_sealed(
 def mark_delivered(connection: Connection, release_id: str, at: datetime) -> None:
     """Note that every file of a package was read back from the airlock as it was sealed."""
     move(connection, release, release.c.release_id == release_id, ReleaseState.DELIVERED, delivered_at=at.isoformat())
+
+
+def note_fetched(control: Control, release_id: str, at: datetime) -> None:
+    """Note when we first saw that a package had been fetched; the first time stands."""
+    which = (release.c.release_id == release_id) & release.c.fetched_at.is_(None)
+    with control.noting() as connection:
+        connection.execute(update(release).where(which).values(fetched_at=at.isoformat()))
 
 
 def last_checkpoint_size(control: Control, registry: str, recipient: str) -> int | None:

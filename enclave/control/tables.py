@@ -67,6 +67,34 @@ institution = Table(
     CheckConstraint("role IN ('sender', 'lender', 'auditor')", name="role_is_known"),
 )
 
+agreement = Table(
+    "agreement",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("institution_id", Text, primary_key=True),
+    Column("valid_from", Text, primary_key=True),
+    Column("valid_to", Text, nullable=False),
+    Column("may_send_unsigned", Boolean, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("entered_at", Text, nullable=False),
+    CheckConstraint("language IN ('nb', 'en', 'sv')", name="language_is_known"),
+    comment="what was agreed on; dates are ISO, both inclusive, and empty where none was stated",
+)
+
+sender_key = Table(
+    "sender_key",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("institution_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("valid_from", Text),
+    Column("valid_to", Text),
+    Column("revoked_at", Text),
+    CheckConstraint("kind IN ('signing', 'passphrase')", name="kind_is_known"),
+    comment="public signing keys, and the ids of passphrases, with the times at which they hold",
+)
+
 drop = Table(
     "drop_",
     metadata,
@@ -86,6 +114,7 @@ drop = Table(
     Column("stated_at", Text),
     Column("collected_at", Text, nullable=False),
     Column("settled_at", Text),
+    Column("signed", Boolean, nullable=False, server_default="1"),
     _one_of("state", DropState),
 )
 
@@ -139,6 +168,7 @@ release = Table(
     Column("sealed_at", Text),
     Column("delivered_at", Text),
     Column("signature", Text, nullable=False, server_default=""),
+    Column("fetched_at", Text),
     _one_of("state", ReleaseState),
     UniqueConstraint("package"),
     comment="the ledger: one decision that something may leave",

@@ -34,7 +34,7 @@ _LINE = re.compile(
 class AllowedSigner:
     """One key that may sign as `principal` in `namespaces`, from `valid_after` to `valid_before` (both inclusive, UTC).
 
-    `public_key` is the line `ssh-ed25519 AAAA…`; a comment behind it is ignored.
+    `public_key` is the line `ssh-ed25519 AAAA…`; a comment behind it is ignored. A `revoked` key is valid at no time.
     """
 
     principal: str
@@ -42,9 +42,12 @@ class AllowedSigner:
     namespaces: tuple[str, ...]
     valid_after: datetime | None = None
     valid_before: datetime | None = None
+    revoked: bool = False
 
     def valid_at(self, at: datetime) -> bool:
         """Whether the key may be used at the aware time `at`, compared as OpenSSH does: both ends count as valid."""
+        if self.revoked:
+            return False
         if self.valid_after is not None and at < self.valid_after:
             return False
         return self.valid_before is None or at <= self.valid_before
@@ -86,9 +89,14 @@ def parse_allowed_signers(text: str) -> tuple[AllowedSigner, ...]:
 
 
 def format_allowed_signers(signers: Iterable[AllowedSigner]) -> str:
-    """The list as `ssh-keygen -Y verify -f` reads it; options are written only where they say something."""
+    """The list as `ssh-keygen -Y verify -f` reads it; options are written only where they say something.
+
+    The format has no word for a revoked key: it is left out.
+    """
     lines = []
     for signer in signers:
+        if signer.revoked:
+            continue
         key_blob(signer.public_key)
         options = [f'namespaces="{",".join(signer.namespaces)}"']
         if signer.valid_after is not None:

@@ -54,11 +54,29 @@ explain(
 )
 explain(
     "E_SIGNER_EXPIRED",
-    "The signing key is not valid at this time.",
+    "The signing key was no longer valid when the drop was collected.",
     "Register a new signing key, sign again and send a new drop.",
     nb=(
-        "Signeringsnøkkelen er ikke gyldig på dette tidspunktet.",
+        "Signeringsnøkkelen var ikke lenger gyldig da innsendingen ble hentet.",
         "Registrer en ny signeringsnøkkel, signer på nytt og send en ny innsending.",
+    ),
+)
+explain(
+    "E_SIGNER_NOT_YET",
+    "The signing key was not registered yet when the drop was collected.",
+    "Send the drop again, signed with the key that is registered now.",
+    nb=(
+        "Signeringsnøkkelen var ikke registrert ennå da innsendingen ble hentet.",
+        "Send innsendingen på nytt, signert med nøkkelen som er registrert nå.",
+    ),
+)
+explain(
+    "E_SIGNER_REVOKED",
+    "The signing key has been taken out of use because others may have it.",
+    "Contact the registry, register a new signing key, sign again and send a new drop.",
+    nb=(
+        "Signeringsnøkkelen er trukket tilbake fordi andre kan ha den.",
+        "Ta kontakt med registeret, registrer en ny signeringsnøkkel, signer på nytt og send en ny innsending.",
     ),
 )
 explain(
@@ -128,7 +146,8 @@ def verify(  # what, by whom, for what and when are all needed to judge a signat
 ) -> AllowedSigner:
     """The registered signer who vouches for `message` in `namespace` at the (aware) time `at`.
 
-    Rejected E_SIG (not these bytes, or not a signature), E_NAMESPACE, E_SENDER (another key), E_SIGNER_EXPIRED.
+    Rejected E_SIG (not these bytes, or not a signature), E_NAMESPACE, E_SENDER (another key), E_SIGNER_REVOKED,
+    E_SIGNER_NOT_YET, E_SIGNER_EXPIRED.
     """
     signature = _parse(armored)
     _check_mathematics(message, signature)
@@ -147,6 +166,10 @@ def verify(  # what, by whom, for what and when are all needed to judge a signat
     for signer in fitting:
         if signer.valid_at(at):
             return signer
+    if any(signer.revoked for signer in fitting):
+        raise Rejected("E_SIGNER_REVOKED")
+    if all(signer.valid_after is not None and at < signer.valid_after for signer in fitting):
+        raise Rejected("E_SIGNER_NOT_YET")
     raise Rejected("E_SIGNER_EXPIRED")
 
 

@@ -1,7 +1,7 @@
 """How a drop's two manifests, its payload and its files must agree: pure rules, each with a code of its own."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from enclave.errors import Rejected, explain
 from enclave.model.drop import InnerManifest, Manifest, PlainFile
@@ -52,12 +52,21 @@ explain(
     ),
 )
 explain(
-    "E_KID_RETIRED",
-    "The manifest names an earlier passphrase of this sender, which is no longer taken.",
-    "Use the passphrase, and its name, from your newest letter; destroy the older letter.",
+    "E_KID_EXPIRED",
+    "The passphrase that the manifest names was replaced by a newer one, and its last day had passed at collection.",
+    "Use the passphrase, and its name, from your newest letter.",
     nb=(
-        "Manifestet viser til en tidligere passfrase, som ikke lenger gjelder.",
-        "Bruk passfrasen, og navnet på den, fra det nyeste brevet dere har fått, og makuler det gamle.",
+        "Passfrasen som manifestet viser til, er erstattet av en nyere og gjaldt ikke da innsendingen ble hentet.",
+        "Bruk passfrasen, og navnet på den, fra det nyeste brevet dere har fått.",
+    ),
+)
+explain(
+    "E_KID_REVOKED",
+    "The passphrase that the manifest names has been taken out of use.",
+    "Use the passphrase, and its name, from your newest letter; if you have none, contact the registry.",
+    nb=(
+        "Passfrasen som manifestet viser til, er trukket tilbake.",
+        "Bruk passfrasen, og navnet på den, fra det nyeste brevet; mangler dere det, ta kontakt.",
     ),
 )
 explain(
@@ -101,13 +110,6 @@ def check_payload(manifest: Manifest, payload: bytes) -> None:
     """The payload has the size and digest that the signed manifest states; Rejected E_DIGEST."""
     if manifest.payload_size != len(payload) or manifest.payload_sha256 != hashlib.sha256(payload).hexdigest():
         raise Rejected("E_DIGEST")
-
-
-def is_retired(key_id: str, in_force: Collection[str]) -> bool:
-    """Whether a key id comes before all those in force of its own series (`NAME-2` before `NAME-3`)."""
-    stem, _, number = key_id.rpartition("-")
-    of_series = [_number(one) for one in in_force if one.rpartition("-")[0] == stem]
-    return bool(of_series) and 0 < _number(key_id) < min(of_series) and str(_number(key_id)) == number
 
 
 def _number(key_id: str) -> int:

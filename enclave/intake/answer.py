@@ -40,6 +40,8 @@ class Answer:
     `drop_id` is the sender's own id of the drop, None where its manifest could not be read; `payload_sha256` is ""
     where the payload was not verified. `reason` is the code that the whole drop was rejected with, or "". (`log_id`,
     `audit_seq`) is the newest position of the audit log. `unlisted` counts by kind the faults that `faults` leaves out.
+    `language` is that of the feedback (`WORDS`). A drop that was not `signed` is a ZIP placed by hand, where the
+    agreement allows it.
     """
 
     registry: str
@@ -54,6 +56,8 @@ class Answer:
     faults: tuple[Fault, ...] = ()
     references: Mapping[Place, str] | None = None
     unlisted: Mapping[Fault, int] = field(default_factory=dict)
+    language: str = "nb"
+    signed: bool = True
 
     @property
     def status(self) -> str:

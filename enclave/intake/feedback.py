@@ -1,4 +1,4 @@
-"""The answer to the sender, in Norwegian: what was wrong row by row, and a receipt whose control totals add up.
+"""The answer to the sender: what was wrong row by row in its own language, and a receipt whose control totals add up.
 
 Feedback names the sender's own references, never a value of a row. The same answer gives the same bytes.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from enclave.errors import CODES
 from enclave.intake.answer import Answer
+from enclave.intake.answer_texts import WORDS, Words, worded
 from enclave.intake.rules import CHECK_REMEDY, FILE_RULES, RuleText
 from enclave.model.draft import DraftFile
 from enclave.model.fault import Fault, Severity
@@ -21,26 +22,20 @@ from enclave.spreadsheet import csv_bytes, workbook_bytes, write_text
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
-HEADER = ("Skjema", "Rad", "Forløpsnummer", "Variabel", "Hva er galt", "Hva dere kan gjøre", "Følge", "Regel")
 WIDTHS = (24, 8, 20, 28, 48, 60, 30, 28)
-SUMMARY_HEADER = ("Skjema", "Variabel", "Hva er galt", "Følge", "Antall")
-CONSEQUENCE = {
-    Severity.REFUSE: "Raden er ikke tatt inn",
-    Severity.WARN: "Tatt inn, men kontroller",
-}
-WHOLE_FILE = {
-    Severity.REFUSE: "Hele filen er ikke tatt inn",
-    Severity.WARN: "Til opplysning",
-}
-STATUS = {"admitted": "Innsendingen er tatt imot", "rejected": "Innsendingen er avvist"}
+RECEIPT_LANGUAGE = "nb"
+NOT_SIGNED = (
+    "Innsendingen var ikke signert: bare tilgangen til slusen og passordet viser at den er deres. "
+    "Sier kvitteringen noe dere ikke kjenner igjen, ring registeret."
+)
 MOST_LISTED = 20_000  # lines; the summary still counts them all
-ASK = "Ta kontakt med registeret."
 # A reference that could be a person's number, or text that turns into one, is not repeated: nothing that leaves may
 # hold one, and a sender must not be able to stop its own answer. The row number still tells which row is meant.
 LIKE_A_PERSON = re.compile(r"\d{6}\s?\d{5}|\d{8}[-+]?\d{4}|[0-9a-f]{32}|&|_pseudonym", re.IGNORECASE)
-NOT_SHOWN = "(vises ikke)"
 
 Row = tuple[str, int | None, str, str, str, str, str, str]
+_FaultKind = tuple[str, str, str, str]
+"""Form, variable, what is wrong, and what comes of it."""
 
 
 def feedback(answer: Answer, definition: Definition, rules: Mapping[str, RuleText]) -> tuple[DraftFile, ...]:
@@ -48,14 +43,14 @@ def feedback(answer: Answer, definition: Definition, rules: Mapping[str, RuleTex
 
     `rules` are the built-in rules of all stages; the definition's own checks bring their texts.
     """
-    wording = _Wording(definition, rules)
+    wording = _Wording(definition, rules, answer.language)
     rows = [wording.row(answer, fault) for fault in answer.faults]
     listed = rows[:MOST_LISTED]
     if len(rows) > MOST_LISTED:
         listed.append(wording.row(answer, Fault("", 0, "", "too_many_faults", Severity.WARN)))
     return (
-        DraftFile("tilbakemelding.xlsx", _workbook(answer, definition, _counted(rows, answer, wording), listed)),
-        DraftFile("tilbakemelding.csv", csv_bytes(HEADER, listed)),
+        DraftFile("tilbakemelding.xlsx", _workbook(answer, wording, _counted(rows, answer, wording), listed)),
+        DraftFile("tilbakemelding.csv", csv_bytes(wording.words.header, listed)),
     )
 
 
@@ -68,6 +63,7 @@ def receipt(answer: Answer, definition: Definition) -> tuple[DraftFile, ...]:
         "drop_id": answer.drop_id,
         "drop_uuid": answer.drop_uuid,
         "payload_sha256": answer.payload_sha256 or None,
+        "signed": answer.signed,
         "status": answer.status,
         "reason": _reason(answer),
         "totals": vars(answer.totals),
@@ -102,53 +98,58 @@ def _reason(answer: Answer) -> dict[str, str] | None:
 
 
 def _readable(answer: Answer, definition: Definition) -> list[str]:
-    lines = [f"Kvittering fra {definition.name.nb}", "", f"{STATUS[answer.status]}."]
+    words = WORDS[RECEIPT_LANGUAGE]
+    lines = [f"Kvittering fra {definition.name.nb}", "", f"{words.status[answer.status]}."]
     reason = _reason(answer)
     if reason:
         lines += [f"Årsak ({reason['code']}): {reason['text']}", f"Hva dere kan gjøre: {reason['remedy']}"]
-    lines += ["", *(f"{name}: {value}" for name, value in _facts(answer)), ""]
-    lines += [f"{name}: {count}" for name, count in _totals(answer)]
+    lines += ["", *(f"{name}: {value}" for name, value in _facts(answer, words)), ""]
+    lines += [f"{name}: {count}" for name, count in _totals(answer, words)]
+    if not answer.signed:
+        lines += ["", NOT_SIGNED]
     if answer.faults:
         lines += ["", "Tilbakemeldingsfilen viser hva som var galt, rad for rad."]
     return lines
 
 
-def _facts(answer: Answer) -> list[tuple[str, str]]:
+def _facts(answer: Answer, words: Words) -> list[tuple[str, str]]:
     return [
-        ("Avsender", answer.sender),
-        ("Deres innsendings-id", answer.drop_id or "kunne ikke leses"),
-        ("Vår innsendings-id", answer.drop_uuid),
-        ("Innholdsfilens SHA-256", answer.payload_sha256 or "ikke beregnet"),
-        ("Plass i revisjonsloggen", f"{answer.log_id} nr. {answer.audit_seq}"),
+        (words.sender, answer.sender),
+        (words.their_id, answer.drop_id or words.unreadable),
+        (words.our_id, answer.drop_uuid),
+        (words.digest, answer.payload_sha256 or words.not_computed),
+        (words.log_place, f"{answer.log_id} nr. {answer.audit_seq}"),
     ]
 
 
-def _totals(answer: Answer) -> list[tuple[str, int]]:
+def _totals(answer: Answer, words: Words) -> list[tuple[str, int]]:
     totals = answer.totals
-    return [
-        ("Rader levert", totals.delivered),
-        ("– tatt inn", totals.accepted),
-        ("– uendret fra før", totals.unchanged),
-        ("– ikke tatt inn", totals.rejected),
-        ("Tidligere rader som ble erstattet", totals.superseded),
-    ]
+    counts = (totals.delivered, totals.accepted, totals.unchanged, totals.rejected, totals.superseded)
+    return list(zip(words.totals, counts, strict=True))
 
 
 class _Wording:
-    """The texts of rules, forms and variables."""
+    """The texts of rules, forms and variables in one language."""
 
-    def __init__(self, definition: Definition, rules: Mapping[str, RuleText]) -> None:
+    def __init__(self, definition: Definition, rules: Mapping[str, RuleText], language: str) -> None:
+        self.words = WORDS[language]
+        self.title = f"{self.words.title} {worded(definition.name, language)}"
+        self._language = language
         self._rules = rules
         self._forms = {form.id: form for form in definition.forms}
-        self._columns = {form.id: _column_labels(form) for form in definition.forms}
-        self._checks = {f"{form.id}.{check.id}": check.label.nb for form in definition.forms for check in form.checks}
+        self._columns = {form.id: _column_labels(form, language) for form in definition.forms}
+        self._checks = {
+            f"{form.id}.{check.id}": worded(check.label, language) for form in definition.forms for check in form.checks
+        }
         self._read_by = {
             f"{form.id}.{check.id}": expressions.parse(check.holds, expressions.columns_of(form)).columns
             for form in definition.forms
             for check in form.checks
         }
         self._checks |= {
-            f"{form.id}.{check.id}": check.label.nb for form in definition.forms for check in form.set_checks
+            f"{form.id}.{check.id}": worded(check.label, language)
+            for form in definition.forms
+            for check in form.set_checks
         }
 
     def row(self, answer: Answer, fault: Fault) -> Row:
@@ -156,13 +157,13 @@ class _Wording:
         text, remedy = self._texts(fault.rule)
         form = self._forms.get(fault.form)
         return (
-            form.label.nb if form else "",
+            worded(form.label, self._language) if form else "",
             fault.row or None,
-            _shown(answer.reference(fault)),
+            _shown(answer.reference(fault), self.words),
             self._variables(fault),
             text,
             remedy,
-            (WHOLE_FILE if fault.rule in FILE_RULES else CONSEQUENCE)[fault.severity],
+            (self.words.whole_file if fault.rule in FILE_RULES else self.words.consequence)[fault.severity],
             fault.rule,
         )
 
@@ -173,32 +174,35 @@ class _Wording:
 
     def _texts(self, rule: str) -> tuple[str, str]:
         if rule in self._checks:
-            return self._checks[rule], CHECK_REMEDY.nb
+            return self._checks[rule], worded(CHECK_REMEDY, self._language)
         if rule in self._rules:
-            return self._rules[rule].label.nb, self._rules[rule].remedy.nb
+            told = self._rules[rule]
+            return worded(told.label, self._language), worded(told.remedy, self._language)
         # An answer that lacks a wording still reaches its sender.
-        return rule, ASK
+        return rule, self.words.ask
 
 
-def _shown(reference: str | None) -> str:
+def _shown(reference: str | None, words: Words) -> str:
     if reference is None:
         return ""
-    return NOT_SHOWN if LIKE_A_PERSON.search(reference) else reference
+    return words.not_shown if LIKE_A_PERSON.search(reference) else reference
 
 
-def _column_labels(form: Form) -> dict[str, str]:
-    labels = {form.reference: f"Forløpsnummer ({form.reference})"}
+def _column_labels(form: Form, language: str) -> dict[str, str]:
+    words = WORDS[language]
+    labels = {form.reference: f"{words.reference} ({form.reference})"}
     if form.person_id:
-        labels[form.person_id] = f"Fødselsnummer ({form.person_id})"
+        labels[form.person_id] = f"{words.person_id} ({form.person_id})"
     for variable in form.variables:
-        labels[variable.name] = f"{variable.label.nb} ({variable.name})"
+        label = worded(variable.label, language)
+        labels[variable.name] = f"{label} ({variable.name})"
         if variable.kind is Kind.MULTI:
             for column, code in zip(variable.columns(), variable.codes, strict=True):
-                labels[column] = f"{variable.label.nb}: {code.label.nb} ({column})"
+                labels[column] = f"{label}: {worded(code.label, language)} ({column})"
     return labels
 
 
-def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[tuple[str, ...]]:
+def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[_FaultKind]:
     """How often each kind of fault occurs, also beyond what is listed: form, variable, what is wrong, consequence."""
     counted = Counter(_kind(row) for row in rows)
     for fault, count in answer.unlisted.items():
@@ -206,44 +210,39 @@ def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[
     return counted
 
 
-def _kind(row: Row) -> tuple[str, ...]:
+def _kind(row: Row) -> _FaultKind:
     form, _, _, variable, text, _, consequence, _ = row
     return (form, variable, text, consequence)
 
 
-def _workbook(
-    answer: Answer, definition: Definition, counted: Counter[tuple[str, ...]], listed: Sequence[Row]
-) -> bytes:
+def _workbook(answer: Answer, wording: _Wording, counted: Counter[_FaultKind], listed: Sequence[Row]) -> bytes:
     from openpyxl import Workbook  # noqa: PLC0415 – heavy, and only this function needs it
 
     workbook = Workbook()
     summary = workbook.worksheets[0]
-    summary.title = "Sammendrag"
-    _write_summary(summary, answer, definition, counted)
-    _write_faults(workbook.create_sheet("Feil"), listed)
+    summary.title = wording.words.summary_sheet
+    _write_summary(summary, answer, wording.title, wording.words, counted)
+    _write_faults(workbook.create_sheet(wording.words.faults_sheet), wording.words, listed)
     return workbook_bytes(workbook)
 
 
-def _write_summary(
-    sheet: "Worksheet", answer: Answer, definition: Definition, counted: Counter[tuple[str, ...]]
-) -> None:
-    lines: list[tuple[str | int, ...]] = [(f"Tilbakemelding fra {definition.name.nb}",), (STATUS[answer.status],), ()]
-    reason = _reason(answer)
-    if reason:
-        lines += [("Årsak", f"{reason['text']} ({reason['code']})"), ("Hva dere kan gjøre", reason["remedy"]), ()]
-    lines += [*_facts(answer), (), *_totals(answer), ()]
+def _write_summary(sheet: "Worksheet", answer: Answer, title: str, words: Words, counted: Counter[_FaultKind]) -> None:
+    lines: list[tuple[str | int, ...]] = [(title,), (words.status[answer.status],), ()]
+    lines += [*_facts(answer, words), (), *_totals(answer, words), ()]
     _write_lines(sheet, lines, first=1)
     if counted:
         by_count = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        _write_lines(sheet, [SUMMARY_HEADER, *((*names, count) for names, count in by_count)], first=len(lines) + 1)
+        _write_lines(
+            sheet, [words.summary_header, *((*names, count) for names, count in by_count)], first=len(lines) + 1
+        )
         _bold(sheet, len(lines) + 1)
     _bold(sheet, 1)
     for letter, width in zip("ABCDE", (36, 70, 48, 30, 10), strict=True):
         sheet.column_dimensions[letter].width = width
 
 
-def _write_faults(sheet: "Worksheet", rows: Sequence[Row]) -> None:
-    _write_lines(sheet, [HEADER, *rows], first=1)
+def _write_faults(sheet: "Worksheet", words: Words, rows: Sequence[Row]) -> None:
+    _write_lines(sheet, [words.header, *rows], first=1)
     _bold(sheet, 1)
     for letter, width in zip("ABCDEFGH", WIDTHS, strict=True):
         sheet.column_dimensions[letter].width = width

@@ -1,17 +1,19 @@
 """A sealed drop, verified and opened: each step that fails stops the drop with a code of its own."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
 
 from pydantic import ValidationError
 
 from enclave.crypto import aes_zip, sshsig
 from enclave.crypto.secret import Secret
 from enclave.errors import Rejected, explain
-from enclave.intake.agreement import check_inner, check_outer, check_payload, is_retired
+from enclave.intake.agreement import check_inner, check_outer, check_payload
 from enclave.model.drop import Closed, InnerManifest, Manifest, OpenedDrop, PlainFile, SealedDrop
 
 explain(
@@ -55,16 +57,17 @@ def verify_and_open(
     *,
     registry: str,
     signers: Sequence[sshsig.AllowedSigner],
-    passphrases: Mapping[str, Secret],
+    passphrases: Mapping[str, Secret | str],
     at: datetime,
     limits: aes_zip.Limits,
 ) -> OpenedDrop:
     """The files of a drop whose manifest, signature, owner, digest, envelope and inner manifest all agree.
 
-    `signers` are those registered at `registry`, `passphrases` this sender's inbound ones by key id, `at` the run's
-    time. Rejected: E_MANIFEST, E_UNSIGNED, E_SIG, E_NAMESPACE, E_SENDER, E_SIGNER_EXPIRED, E_REGISTRY, E_OWNER,
-    E_DIGEST, E_FORMAT, E_KID, E_KID_RETIRED, the codes of `crypto/aes_zip.py`, E_INNER_MANIFEST, E_BINDING, E_FILES,
-    E_FILE_DIGEST.
+    `signers` are those registered at `registry`, `at` the time of collection, and `passphrases` this sender's inbound
+    ones by key id: what opens, or the code of why it did not hold then. Rejected: E_MANIFEST, E_UNSIGNED, E_SIG,
+    E_NAMESPACE, E_SENDER, E_SIGNER_REVOKED, E_SIGNER_NOT_YET, E_SIGNER_EXPIRED, E_REGISTRY, E_OWNER, E_DIGEST,
+    E_FORMAT, E_KID, E_KID_EXPIRED, E_KID_REVOKED, the codes of `crypto/aes_zip.py`, E_INNER_MANIFEST, E_BINDING,
+    E_FILES, E_FILE_DIGEST.
     """
     manifest = read_manifest(sealed.manifest)
     if not sealed.signature.strip():
@@ -79,6 +82,41 @@ def verify_and_open(
     return OpenedDrop(sealed.drop_uuid, manifest, files)
 
 
+def open_by_hand(
+    sealed: SealedDrop, *, registry: str, passphrases: Mapping[str, Secret | str], at: datetime, limits: aes_zip.Limits
+) -> OpenedDrop:
+    """The files of a ZIP that was placed by hand, opened by one of its sender's passphrases that held at `at`.
+
+    Nothing says who made it but the airlock's login and the passphrase, and nothing binds the names of its files. The
+    manifest of the answer is what we state ourselves. Rejected: E_KID_EXPIRED, E_KID_REVOKED, E_KID, the codes of
+    `crypto/aes_zip.py`.
+    """
+    holding = {key_id: words for key_id, words in passphrases.items() if isinstance(words, Secret)}
+    if not holding:
+        raise Rejected(next((code for code in passphrases.values() if isinstance(code, str)), "E_KID"))
+    wrong = Rejected("E_PASSPHRASE")
+    for key_id, words in holding.items():
+        try:
+            files = aes_zip.open_archive(sealed.payload, words, limits)
+        except Rejected as why:
+            if why.code != wrong.code:
+                raise
+            continue
+        stated = Manifest(
+            v=1,
+            registry=registry,
+            drop_id=UUID(sealed.drop_uuid),
+            sender=sealed.sender,
+            created_at=at,
+            recipient_kid=key_id,
+            format="aes-zip",
+            payload_sha256=hashlib.sha256(sealed.payload).hexdigest(),
+            payload_size=len(sealed.payload),
+        )
+        return OpenedDrop(sealed.drop_uuid, stated, files)
+    raise wrong
+
+
 def read_manifest(content: bytes) -> Manifest:
     """The outer manifest, schema-checked but not yet verified; Rejected E_MANIFEST."""
     manifest, raw = _parse(Manifest, content, "E_MANIFEST")
@@ -89,13 +127,15 @@ def read_manifest(content: bytes) -> Manifest:
 
 
 def _open_envelope(
-    manifest: Manifest, payload: bytes, passphrases: Mapping[str, Secret], limits: aes_zip.Limits
+    manifest: Manifest, payload: bytes, passphrases: Mapping[str, Secret | str], limits: aes_zip.Limits
 ) -> tuple[PlainFile, ...]:
     if manifest.format != "aes-zip":
         raise Rejected("E_FORMAT")
     passphrase = passphrases.get(manifest.recipient_kid)
     if passphrase is None:
-        raise Rejected("E_KID_RETIRED" if is_retired(manifest.recipient_kid, passphrases) else "E_KID")
+        raise Rejected("E_KID")
+    if isinstance(passphrase, str):
+        raise Rejected(passphrase)
     return aes_zip.open_archive(payload, passphrase, limits)
 
 

@@ -1,9 +1,8 @@
 """A form's CSV file as texts with line numbers: every structural fault found, no value in any error.
 
-The dialect is declared, not guessed: `;`, quotation marks doubled inside quoted fields, UTF-8 with or without BOM.
+Quotation marks inside quoted fields are doubled; delimiter and encoding are told by `dialect.py`.
 """
 
-import codecs
 import csv
 import io
 from collections import Counter
@@ -12,13 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from enclave.intake.dialect import Dialect, recognise
 from enclave.intake.rules import identity_columns, optional_columns
-from enclave.model.fault import Fault
+from enclave.model.fault import Fault, Severity
 from enclave.model.identified import ROW
 from enclave.registry.definition import Form
 
-DELIMITER = ";"
-OTHER_DELIMITERS = (",", "\t", "|")
 LONGEST_FIELD = 131_072  # characters; csv keeps one limit for the whole process, so it is stated before reading
 LONGEST_LINE = 1_048_576  # characters
 MOST_ROWS = 1_000_000  # of one file
@@ -26,8 +24,6 @@ MOST_CELLS = 4_000_000  # of one file, in the form's own columns; this and the n
 MOST_COLUMNS = 512
 MOST_LISTED = 10_000  # faults of rows in one file; what a person can read ends long before
 BLOCK = 200_000  # cells that wait as Python texts before they become columns
-BOM = b"\xef\xbb\xbf"
-UTF_16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,31 +102,31 @@ class Records:
 
 def read(content: bytes, form: Form) -> TextTable:
     """The rows of one form's CSV file; nothing in it can make this raise."""
-    if content.startswith(UTF_16_BOMS):
-        return unread(form, "encoding")
-    # Read on with replacement characters, so that the sender hears of the file's other faults too.
-    whole_file = [] if _is_utf_8(content) else ["encoding"]
-    records = _records(content, form)
-    header = records.header
-    if len(header) == 1 and any(delimiter in header[0] for delimiter in OTHER_DELIMITERS):
-        return unread(form, *whole_file, "delimiter", delivered=records.delivered)
-    return table_of(records, whole_file)
+    dialect = recognise(content, (*identity_columns(form), *form.columns()))
+    records = _records(content, dialect, form)
+    refusing = [Fault(form.id, row, "", rule) for row, rule in dialect.faults]
+    if not dialect.encoding or any(fault.rule == "delimiter" for fault in refusing):
+        return _unread(form, refusing, records.delivered)
+    return table_of(records, refusing, dialect.notes)
 
 
-def table_of(records: Records, whole_file: Sequence[str] = ()) -> TextTable:
-    """The records as a table, with the faults of the file and of its header; `whole_file` are rules that it broke."""
-    form, header, whole_file = records.form, records.header, list(whole_file)
+def table_of(records: Records, refusing: Sequence[Fault] = (), notes: Sequence[str] = ()) -> TextTable:
+    """The records as a table, with the faults of the file and of its header.
+
+    `refusing` are faults of the file itself, `notes` rules about the whole file that keep nothing out.
+    """
+    form, header, faults = records.form, records.header, list(refusing)
     if records.delivered == 0 and not records.broken_at:
-        whole_file.append("empty_file")
+        faults.append(Fault(form.id, 0, "", "empty_file"))
     if records.delivered > records.most_rows and len(header) <= MOST_COLUMNS:
-        whole_file.append("too_many_rows")
-    faults = [Fault(form.id, 0, "", rule) for rule in whole_file]
+        faults.append(Fault(form.id, 0, "", "too_many_rows"))
     faults += _header_faults(header, form) if header else []
     faults += [Fault(form.id, records.broken_at, "", "unreadable")] if records.broken_at else []
+    told = [Fault(form.id, 0, "", rule, Severity.WARN) for rule in notes]
     return TextTable(
         form=form.id,
         frame=records.frame(),
-        faults=tuple(sorted([*faults, *records.faults])),
+        faults=tuple(sorted([*faults, *records.faults, *told])),
         delivered=records.delivered,
         refused=bool(faults),
         unlisted=records.unlisted,
@@ -139,23 +135,15 @@ def table_of(records: Records, whole_file: Sequence[str] = ()) -> TextTable:
 
 def unread(form: Form, *rules: str, delivered: int = 0) -> TextTable:
     """A file of which no row can be told, with the rules that it broke."""
-    faults = tuple(sorted(Fault(form.id, 0, "", rule) for rule in rules))
+    return _unread(form, [Fault(form.id, 0, "", rule) for rule in rules], delivered)
+
+
+def _unread(form: Form, faults: Sequence[Fault], delivered: int) -> TextTable:
     frame = pl.DataFrame(schema={ROW: pl.Int64})
-    return TextTable(form=form.id, frame=frame, faults=faults, delivered=delivered, refused=True)
+    return TextTable(form=form.id, frame=frame, faults=tuple(sorted(faults)), delivered=delivered, refused=True)
 
 
-def _is_utf_8(content: bytes) -> bool:
-    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(content)
-    try:
-        for first in range(0, len(view), LONGEST_LINE):
-            decoder.decode(view[first : first + LONGEST_LINE])
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _records(content: bytes, form: Form) -> Records:
+def _records(content: bytes, dialect: Dialect, form: Form) -> Records:
     """Every record that is not blank.
 
     After a quotation mark that does not pair, nobody knows where a record ends, so reading does not go on. Above the
@@ -164,7 +152,7 @@ def _records(content: bytes, form: Form) -> Records:
     records = Records(form)
     number, most = 0, 0
     csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(_lines(content), delimiter=DELIMITER, strict=True)
+    reader = csv.reader(_lines(content, dialect.encoding), delimiter=dialect.delimiter, strict=True)
     try:
         for number, fields in enumerate(reader, start=1):
             if not "".join(fields).strip():
@@ -185,9 +173,12 @@ def _records(content: bytes, form: Form) -> Records:
     return records
 
 
-def _lines(content: bytes) -> Iterator[str]:
-    """The file's lines, decoded as they are read: a text of the whole takes four times its bytes."""
-    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", errors="replace", newline="")
+def _lines(content: bytes, encoding: str) -> Iterator[str]:
+    """The file's lines, decoded as they are read: a text of the whole takes up to four times its bytes."""
+    if not encoding:
+        return
+    # With replacement characters, so that the sender of a file that cannot be told hears of its other faults too.
+    text = io.TextIOWrapper(io.BytesIO(content), encoding=encoding, errors="replace", newline="")
     while line := text.readline(LONGEST_LINE + 1):
         if len(line) > LONGEST_LINE:
             raise csv.Error("a line is too long")

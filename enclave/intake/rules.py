@@ -68,16 +68,34 @@ FILE_RULES: Mapping[str, Rule] = {
         "Make the file again with one header row and one row for each form.",
     ),
     "encoding": _rule(
-        "Filen er ikke lagret som UTF-8.",
-        "The file is not saved as UTF-8.",
+        "Filen er ikke lagret som UTF-8, og tegnene fra denne raden kan ikke tolkes sikkert.",
+        "The file is not saved as UTF-8, and from this row on its characters cannot be told for certain.",
         "Lagre filen som «CSV UTF-8».",
         "Save the file as “CSV UTF-8”.",
     ),
     "delimiter": _rule(
-        "Kolonnene er ikke skilt med semikolon.",
-        "The columns are not separated by semicolons.",
+        "Skilletegnet mellom kolonnene kan ikke kjennes igjen i overskriftsraden.",
+        "What separates the columns cannot be told from the header row.",
         "Lagre filen med semikolon som skilletegn.",
         "Save the file with semicolons between columns.",
+    ),
+    "read_as_latin_1": _rule(
+        "Filen er ikke UTF-8; den er lest som Latin-1 (ISO 8859-1).",
+        "The file is not UTF-8; it was read as Latin-1 (ISO 8859-1).",
+        "Kontroller at æ, ø og å er riktige. Lagre helst filen som «CSV UTF-8».",
+        "See that Nordic letters are right. Better, save the file as “CSV UTF-8”.",
+    ),
+    "read_as_comma": _rule(
+        "Kolonnene er skilt med komma; filen er lest slik.",
+        "The columns are separated by commas; the file was read so.",
+        "Kontroller at tallene er riktige. Bruk helst semikolon som skilletegn.",
+        "See that the numbers are right. Better, save the file with semicolons between columns.",
+    ),
+    "read_as_tab": _rule(
+        "Kolonnene er skilt med tabulator; filen er lest slik.",
+        "The columns are separated by tabs; the file was read so.",
+        "Kontroller at kolonnene er riktige. Bruk helst semikolon som skilletegn.",
+        "See that the columns are right. Better, save the file with semicolons between columns.",
     ),
     "unreadable": _rule(
         "Filen kan ikke leses videre herfra: anførselstegn går ikke opp, eller et felt er for langt.",

@@ -6,19 +6,23 @@ number that Excel made a date of), the row is refused rather than guessed at.
 
 import io
 import math
+import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from enclave.intake.answer_texts import worded
 from enclave.intake.read import Records, TextTable, read, table_of, unread
-from enclave.intake.rules import identity_columns
-from enclave.intake.workbook import Workbook, look_through
+from enclave.intake.rules import form_of, identity_columns
+from enclave.intake.workbook import Workbook, look_through, sheet_names
 from enclave.model.drop import PlainFile
 from enclave.model.fault import Fault
-from enclave.registry.definition import Form, Kind
+from enclave.registry.definition import Definition, Form, Kind
 
 if TYPE_CHECKING:
     from openpyxl.cell.cell import Cell, MergedCell
@@ -33,7 +37,11 @@ MOST_TEXT = 64 << 20  # characters of all cells: one long text may be named by a
 WORDS = {"true": "ja", "sann": "ja", "false": "nei", "usann": "nei"}
 ERROR = "#VALUE!"
 YES_OR_NO = (Kind.BOOLEAN, Kind.MULTI)
-IDENTITY_LABELS = ("Fødselsnummer eller D-nummer", "Deres eget nummer på forløpet")
+IDENTITY_LABELS = (
+    ("Fødselsnummer eller D-nummer", "Deres eget nummer på forløpet"),
+    ("National id or D-number", "Your own number of the course"),
+)
+LANGUAGES = ("nb", "en", "sv")
 
 # What openpyxl raises over a file that is XML but no workbook; the texts hold values, so none is repeated.
 UNREADABLE: Final = (
@@ -55,6 +63,46 @@ class _TooLarge(Exception):
     """The cells hold more text than is taken."""
 
 
+@dataclass(frozen=True, repr=False)
+class Part:
+    """A form's rows in a file: all of it, or in a workbook of several forms the `sheet` of that name."""
+
+    file: PlainFile
+    form: Form
+    sheet: str = ""
+
+    def read(self) -> TextTable:
+        """The rows; nothing in the file can make this raise."""
+        if self.sheet:
+            return read_spreadsheet(self.file.content, self.form, self.sheet)
+        return read_file(self.file, self.form)
+
+
+def parts_of(file: PlainFile, definition: Definition) -> tuple[Part, ...]:
+    """The forms that a file holds: one, told by its name; or those that the sheets of `REGISTRY.xlsx` are named after.
+
+    Empty where the file or one of its sheets is no form, or two sheets are the same one.
+    """
+    form = form_of(file.name, definition)
+    if form is not None:
+        return (Part(file, form),)
+    if file.name != f"{definition.id}{ENDING}" or not file.content.startswith(ZIP_SIGNATURES):
+        return ()
+    known = {
+        (_sheet_name(name), form.id) for form in definition.forms for name in (form.id, form.label.nb, form.label.en)
+    }
+    shared = Counter(name for name, _ in known)
+    forms = {name: definition.form(form_id) for name, form_id in known if shared[name] == 1}
+    named = [(forms.get(_sheet_name(name)), name) for name in sheet_names(file.content)]
+    found = tuple(Part(file, form, name) for form, name in named if form is not None)
+    return found if len(found) == len(named) == len({part.form.id for part in found}) else ()
+
+
+def _sheet_name(text: str) -> str:
+    """A text as the name of a sheet: Excel takes 31 characters, and none of these."""
+    return re.sub(r"[\[\]:*?/\\]", "", text).strip()[:31].strip().casefold()
+
+
 def read_file(file: PlainFile, form: Form) -> TextTable:
     """The rows of one form's file, CSV or Excel by name, which its content must bear out."""
     if file.content.startswith(ZIP_SIGNATURES) != file.name.endswith(ENDING):
@@ -62,9 +110,9 @@ def read_file(file: PlainFile, form: Form) -> TextTable:
     return read_spreadsheet(file.content, form) if file.name.endswith(ENDING) else read(file.content, form)
 
 
-def read_spreadsheet(content: bytes, form: Form) -> TextTable:
-    """The rows of one form's Excel file; nothing in it can make this raise."""
-    workbook = look_through(content)
+def read_spreadsheet(content: bytes, form: Form, sheet: str = "") -> TextTable:
+    """The rows of one form's Excel file, or of one sheet of it; nothing in it can make this raise."""
+    workbook = look_through(content, sheet)
     if workbook.faults:
         return _refused(form, workbook.faults, workbook.delivered)
     try:
@@ -129,18 +177,24 @@ def _rows(workbook: Workbook) -> "Iterator[tuple[AnyCell, ...]]":
 
 
 def _names(form: Form) -> Mapping[str, str]:
-    """Columns by what a header may say: the name, or the Norwegian label where no other column has it too."""
+    """Columns by what a header may say: the name, or the label in one of its languages where no other column has it."""
     identities = [form.person_id or "", form.reference]
-    labels = [(label, name) for label, name in zip(IDENTITY_LABELS, identities, strict=True)
-              if name in identity_columns(form)]  # fmt: skip
+    labels = {
+        (label.casefold(), name)
+        for both in IDENTITY_LABELS
+        for label, name in zip(both, identities, strict=True)
+        if name in identity_columns(form)
+    }
     for variable in form.variables:
-        if variable.kind is Kind.MULTI:
-            for column, code in zip(variable.columns(), variable.codes, strict=True):
-                labels.append((f"{variable.label.nb}: {code.label.nb}", column))
-        else:
-            labels.append((variable.label.nb, variable.name))
-    said = [label.casefold() for label, _ in labels]
-    by_label = {label.casefold(): name for label, name in labels if said.count(label.casefold()) == 1}
+        for language in LANGUAGES:
+            label = worded(variable.label, language)
+            if variable.kind is Kind.MULTI:
+                for column, code in zip(variable.columns(), variable.codes, strict=True):
+                    labels.add((f"{label}: {worded(code.label, language)}".casefold(), column))
+            else:
+                labels.add((label.casefold(), variable.name))
+    said = Counter(label for label, _ in labels)
+    by_label = {label: name for label, name in labels if said[label] == 1}
     return by_label | {name: name for name in (*identity_columns(form), *form.columns())}
 
 

@@ -75,14 +75,17 @@ class _Relation:
     target: str
 
 
-def look_through(content: bytes) -> Workbook:
-    """A workbook's structure, judged by the rules of FILE_RULES that begin with `workbook_`."""
+def look_through(content: bytes, sheet: str = "") -> Workbook:
+    """A workbook's structure, judged by the rules of FILE_RULES that begin with `workbook_`.
+
+    The one sheet with data is read or, of several, the one that is named `sheet`.
+    """
     workbook = Workbook()
     try:
         parts = {file.name: file.content for file in open_plain(content, LIMITS)}
         if _is_active(parts):
             workbook.faults.append((0, "workbook_active"))
-        _look_at_parts(workbook, parts)
+        _look_at_parts(workbook, parts, sheet)
     except Rejected as rejected:
         workbook.faults.append((0, "workbook_too_large" if rejected.code in TOO_MUCH else "workbook_unreadable"))
     except _Faulty as faulty:
@@ -91,6 +94,17 @@ def look_through(content: bytes) -> Workbook:
         # Not XML, XML with entities, no number where one must be, a part that is missing.
         workbook.faults.append((0, "workbook_unreadable"))
     return workbook
+
+
+def sheet_names(content: bytes) -> tuple[str, ...]:
+    """The names of a workbook's sheets but the explanation, hidden ones too; none where it cannot be read."""
+    try:
+        parts = {file.name: file.content for file in open_plain(content, LIMITS)}
+        sheets = list(_tree(parts[WORKBOOK]).iter(f"{MAIN}sheet"))
+    except (Rejected, _Faulty, ParseError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ()
+    names = (sheet.get("name", "") for sheet in sheets)
+    return tuple(name for name in names if name.strip().casefold() != EXPLANATION)
 
 
 def _is_active(parts: Mapping[str, bytes]) -> bool:
@@ -104,9 +118,9 @@ def _is_active(parts: Mapping[str, bytes]) -> bool:
     )
 
 
-def _look_at_parts(workbook: Workbook, parts: Mapping[str, bytes]) -> None:
+def _look_at_parts(workbook: Workbook, parts: Mapping[str, bytes], wanted: str) -> None:
     relations = _relations(parts[RELATIONS])
-    sheet = _data_sheet(workbook, parts[WORKBOOK], relations)
+    sheet = _data_sheet(workbook, parts[WORKBOOK], relations, wanted)
     texts = [each.target for each in relations.values() if each.kind == "sharedStrings"]
     styles = [each.target for each in relations.values() if each.kind == "styles"]
     for name in texts:
@@ -129,15 +143,19 @@ def _relations(content: bytes) -> dict[str, _Relation]:
     }
 
 
-def _data_sheet(workbook: Workbook, content: bytes, relations: Mapping[str, _Relation]) -> str:
-    """The part of the one sheet that is not the explanation."""
+def _data_sheet(workbook: Workbook, content: bytes, relations: Mapping[str, _Relation], wanted: str) -> str:
+    """The part of the one sheet that is not the explanation, or that is named as wanted."""
     root = _tree(content)
     sheets = list(root.iter(f"{MAIN}sheet"))
     if root.tag != f"{MAIN}workbook" or not sheets:
         raise _Faulty("workbook_unreadable")
     if any(sheet.get("state", "visible") != "visible" for sheet in sheets):
         workbook.faults.append((0, "workbook_hidden"))
-    named = [sheet for sheet in sheets if sheet.get("name", "").strip().casefold() != EXPLANATION]
+    named = [
+        sheet
+        for sheet in sheets
+        if (sheet.get("name", "") == wanted if wanted else sheet.get("name", "").strip().casefold() != EXPLANATION)
+    ]
     relation = relations.get(named[0].get(RELATION_ID, "")) if len(named) == 1 else None
     if relation is None or relation.kind != "worksheet":
         raise _Faulty("workbook_sheets")

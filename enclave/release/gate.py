@@ -71,6 +71,8 @@ class Policy:
     """the one synthetic national number that its files may hold"""
     from_rows: bool = False
     """whether it is made of people's rows, so that a withdrawal cancels it while it is not sealed"""
+    needs_agreement: bool = True
+    """whether it is sealed only while an agreement with its recipient is in force"""
 
 
 POLICIES: Mapping[Kind, Policy] = MappingProxyType(
@@ -132,18 +134,21 @@ POLICIES: Mapping[Kind, Policy] = MappingProxyType(
             needs_person=False,
             names_people=False,
             required=("kvittering.json", "kvittering.txt"),
+            needs_agreement=False,
         ),
         Kind.CERTIFICATE: Policy(
             box=Box.BUNDLES,
             needs_person=False,
             names_people=False,
             required=("sertifikat.json", "sertifikat.txt"),
+            needs_agreement=False,
         ),
         Kind.CHECKPOINT: Policy(
             box=Box.BUNDLES,
             needs_person=False,
             names_people=False,
             required=("sjekkpunkt.txt",),
+            needs_agreement=False,
             may_be_public=True,
         ),
         Kind.NOTICE: Policy(

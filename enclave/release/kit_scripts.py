@@ -212,8 +212,8 @@ exit /b 0
 
 
 def make_drop(registry: str, sender: str, inbound_key_id: str, forms: Sequence[str]) -> bytes:
-    """The script that makes a sealed and signed drop of the forms' files in a folder, CSV or Excel."""
-    files = " ".join(f"{form}{ending}" for form in forms for ending in (".csv", ".xlsx"))
+    """The script that makes a sealed and signed drop of the forms' files in a folder, CSV or Excel, or one workbook."""
+    files = " ".join((*(f"{form}{ending}" for form in forms for ending in (".csv", ".xlsx")), f"{registry}.xlsx"))
     return _script(MAKE_DROP.format(registry=registry, sender=sender, kid=inbound_key_id, files=files))
 
 

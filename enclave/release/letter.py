@@ -44,16 +44,20 @@ ol.do { margin: 0 0 2.5mm; padding-left: 5.5mm; } ol.do li { margin: 0 0 1.1mm; 
 
 @dataclass(frozen=True)
 class LetterContent:
-    """What one letter says. Without `inbound` (a lender, an auditor) it has the one passphrase that opens."""
+    """What one letter says: the passphrase to send with, where the institution sends, and the one to open with.
+
+    A letter about a rotation has only the new one to send with; the older holds through `older_until`.
+    """
 
     registry_name: str
     recipient: str
     institution_id: str
     inbound_key_id: str
     inbound: Secret | None
-    outbound: Secret
+    outbound: Secret | None
     fingerprint: str
     made: date
+    older_until: date | None = None
 
 
 def letter_page(content: LetterContent) -> Secret:
@@ -62,7 +66,8 @@ def letter_page(content: LetterContent) -> Secret:
     if content.inbound is not None:
         told = f"Brukes når dere lager en innsending. Passordets id er <b>{html.escape(content.inbound_key_id)}</b>."
         boxes.append(_box("Passord for å sende inn", told, content.inbound))
-    boxes.append(_box("Passord for å åpne", "Brukes når dere åpner det dere får fra registeret.", content.outbound))
+    if content.outbound is not None:
+        boxes.append(_box("Passord for å åpne", "Brukes når dere åpner det dere får fra registeret.", content.outbound))
     registry, recipient = html.escape(content.registry_name), html.escape(content.recipient)
     page = (
         '<!DOCTYPE html>\n<html lang="nb">\n<head>\n<meta charset="utf-8">\n'
@@ -72,7 +77,7 @@ def letter_page(content: LetterContent) -> Secret:
         f'<section class="third first">\n<p>{registry}</p>\n<h1>Passordbrev</h1>\n'
         f'<p class="to">Til: <b>{recipient}</b><br>Ved den som har ansvar for innsending til registeret</p>\n'
         f"<p>Brevet er laget {_norwegian(content.made)} og finnes bare i ett eksemplar. Deres id er "
-        f"<b>{html.escape(content.institution_id)}</b>. Passordene i eldre brev gjelder ikke lenger.</p>\n"
+        f"<b>{html.escape(content.institution_id)}</b>. {_older(content)}</p>\n"
         "<p>Er brevet åpnet før dere fikk det? Ring registeret på nummeret i avtalen, og ikke bruk passordene.</p>\n"
         "</section>\n"
         '<div class="fold" style="top: 99mm"><span>brett her</span></div>\n'
@@ -81,6 +86,13 @@ def letter_page(content: LetterContent) -> Secret:
         f'<section class="third last">\n{_instructions(content)}</section>\n</article>\n</body>\n</html>\n'
     )
     return Secret(page.encode("utf-8"))
+
+
+def _older(content: LetterContent) -> str:
+    if content.older_until is None:
+        return "Passordene i eldre brev gjelder ikke lenger."
+    until = _norwegian(content.older_until)
+    return f"Det forrige passordet for å sende inn gjelder til og med {until}. Passordet for å åpne er uendret."
 
 
 def _box(title: str, told: str, passphrase: Secret) -> str:

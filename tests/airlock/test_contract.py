@@ -242,6 +242,40 @@ def test_a_fetched_delivery_is_not_delivered_again(world: World) -> None:
     assert names(world.root / "alpha" / "out" / "receipts") == []
 
 
+def test_what_was_fetched_is_seen_and_nothing_else(world: World) -> None:
+    """Only a file in `fetched/` counts: not one that still lies in `out/`, nor a link or a folder under its name."""
+    for name in ("a.zip", "b.zip", "c.zip"):
+        world.airlock.put("alpha", Box.BUNDLES, name, b"package")
+    fetched = world.root / "alpha" / "fetched"
+    os.rename(world.root / "alpha" / "out" / "bundles" / "a.zip", fetched / "a.zip")
+    (fetched / "b.zip").symlink_to("a.zip")
+    (fetched / "c.zip").mkdir()
+
+    assert world.airlock.find_fetched("alpha", ("a.zip", "b.zip", "c.zip", "d.zip")) == {"a.zip"}
+
+
+def test_a_loose_file_is_listed_with_its_size_and_read_as_a_drops_file_is(world: World) -> None:
+    """Its size and content are those on disk; a link, a folder and what is above the limit are not read."""
+    incoming = world.root / "alpha" / "in"
+    (incoming / "mars.zip").write_bytes(b"PK and more")
+    world.own(incoming / "mars.zip")
+    (incoming / "link.zip").symlink_to("mars.zip")
+    (incoming / "folder").mkdir()
+
+    sizes = {one.name: one.size for one in world.airlock.list_incoming("alpha") if one.kind is EntryKind.FILE}
+
+    assert sizes == {"mars.zip": 11}
+    assert world.airlock.read_loose("alpha", "mars.zip", 11) == b"PK and more"
+    for name, limit, code in (
+        ("mars.zip", 10, "E_DROP_SIZE"),
+        ("link.zip", 99, "E_DROP_KIND"),
+        ("folder", 99, "E_DROP_KIND"),
+        ("gone", 99, "E_DROP_CONTENT"),
+    ):
+        with pytest.raises(Rejected, match=code):
+            world.airlock.read_loose("alpha", name, limit)
+
+
 @pytest.mark.parametrize("place", ["out/bundles", "fetched"])
 def test_something_else_under_a_delivered_name_is_refused_and_kept(world: World, place: str) -> None:
     """An unequal file, a link and a folder under the name are R_DELIVERED_DIFFERS, and are not overwritten."""

@@ -1,6 +1,7 @@
 """What may be taken from the airlock and what must wait."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -103,6 +104,18 @@ def test_a_claimed_name_holds_our_uuid_and_nothing_else() -> None:
 def test_a_drop_is_a_folder_of_three_files(incoming: Incoming, verdict: Verdict) -> None:
     """Exactly manifest, signature and one payload, within their limits; too little waits, too much is refused."""
     assert rules.judge_shape(incoming, LIMITS) == verdict
+
+
+def test_a_loose_file_is_looked_at_only_where_it_is_agreed_on() -> None:
+    """Where it is not, it is refused as ever; where it is, links stay refused, and so is what is too large."""
+    loose = Incoming("mars.zip", EntryKind.FILE, (), size=10)
+    assert rules.judge_shape(loose, LIMITS) == Verdict(Standing.REFUSED, "E_DROP_KIND")
+    assert rules.judge_shape(loose, LIMITS, loose=True) == Verdict(Standing.READY)
+    assert rules.judge_shape(replace(loose, size=0), LIMITS, loose=True) == Verdict(Standing.GROWING)
+    large = replace(loose, size=LIMITS.payload + 1)
+    assert rules.judge_shape(large, LIMITS, loose=True) == Verdict(Standing.REFUSED, "E_DROP_SIZE")
+    assert rules.judge_shape(replace(loose, kind=EntryKind.LINK), LIMITS, loose=True).code == "E_DROP_KIND"
+    assert rules.judge_shape(replace(loose, name="a b.zip"), LIMITS, loose=True).code == "E_DROP_NAME"
 
 
 def test_a_payload_below_its_stated_size_grows() -> None:

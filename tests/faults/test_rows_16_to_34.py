@@ -294,7 +294,7 @@ def test_row_26_what_never_becomes_a_drop_is_given_up(site: Site) -> None:
 
 
 def test_row_27_each_wrong_key_has_its_code(site: Site, tmp_path: Path) -> None:
-    """Another passphrase, a key id that never was, one that is retired: told apart, and each says what to do."""
+    """Another passphrase, a key id that never was, one taken out of use: told apart, and each says what to do."""
     kid = site.letters[ATTACKER].inbound_key_id
     site.send(making(site, passphrase="QQQQQ-WWWWW-EEEEE-RRRRR-TTTTT-2"))
     site.send(making(site, outer={"recipient_kid": "somebody-1"}, inner={"recipient_kid": "somebody-1"}))
@@ -304,7 +304,7 @@ def test_row_27_each_wrong_key_has_its_code(site: Site, tmp_path: Path) -> None:
     site.letters = {**site.letters, ATTACKER: site.renewed(site.letters[ATTACKER])}
     site.place(retired)
 
-    assert_rejected(site, "E_KID_RETIRED")
+    assert_rejected(site, "E_KID_REVOKED")
 
     assert site.letters[ATTACKER].inbound_key_id != kid
     site.send(making(site))

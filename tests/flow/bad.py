@@ -413,12 +413,14 @@ def _no_discharge_columns(planter: Planter) -> dict[str, bytes]:
 
 FAULTY_FILES: Mapping[str, Callable[[Planter], bytes | dict[str, bytes]]] = {
     "UTF-16": lambda planter: _rows(planter).decode().encode("utf-16"),
-    "Latin-1": lambda planter: _rows(planter, occupation=f"bær {planter.draw().text}").decode().encode("latin-1"),
+    "an old code page": lambda planter: (
+        _rows(planter, occupation=f"bær {planter.draw().text}").decode().encode("cp850")
+    ),
     "cut UTF-8": lambda planter: _rows(planter) + "æ".encode()[:1],
     "NUL": lambda planter: _rows(planter, occupation=f"{planter.draw().text}\0{planter.draw().name}"),
     "unpaired quote": lambda planter: _rows(planter, occupation=f'"{planter.draw().text}'),
     "quote inside": lambda planter: _rows(planter, occupation=f'"{planter.draw().text}"x"'),
-    "comma": lambda planter: _rows(planter).replace(b";", b","),
+    "bars": lambda planter: _rows(planter).replace(b";", b"|"),
     "wrong columns": _wrong_columns,
     "no rows": lambda _: b"",
     "every rule of a row": _every_rule,

@@ -15,7 +15,8 @@ from openpyxl import load_workbook
 from enclave.errors import CODES
 from enclave.intake import feedback as wording
 from enclave.intake.answer import Answer, Totals, references_of
-from enclave.intake.feedback import HEADER, feedback, receipt
+from enclave.intake.answer_texts import WORDS
+from enclave.intake.feedback import feedback, receipt
 from enclave.intake.rules import ROW_RULES, RULES
 from enclave.model.draft import Draft, Kind
 from enclave.model.fault import Fault, Severity
@@ -87,7 +88,7 @@ def test_the_workbook_says_the_same_as_the_csv() -> None:
     lines = list(workbook["Feil"].iter_rows(values_only=True))
     summary = {str(row[0]): row[1] for row in workbook["Sammendrag"].iter_rows(values_only=True) if row[0]}
 
-    assert lines[0] == HEADER
+    assert lines[0] == WORDS["nb"].header
     assert [str(line[1]) for line in lines[1:]] == [row["Rad"] for row in csv_rows(answer_of())]
     assert lines[2][2] == "=cmd|' /C calc'!A0"
     assert summary["Rader levert"] == 4
@@ -245,3 +246,28 @@ def test_references_follow_faults_of_other_stages() -> None:
     later = Fault("arrival", 2, "person_id", "id_control_digits")
 
     assert references_of([RESULT], [later]) == {("arrival", 2): "F-1"}
+
+
+def test_feedback_speaks_the_institutions_language() -> None:
+    """Each fault is told in English where that was agreed on with the same rows, references and rules."""
+    norwegian = csv_rows(answer_of())
+    content = feedback(answer_of(language="en"), REGISTRY, RULES)[1].content.decode("utf-8-sig")
+    english = list(csv.DictReader(io.StringIO(content, newline=""), delimiter=";"))
+
+    assert [row["Rule"] for row in english] == [row["Regel"] for row in norwegian]
+    assert [row["Row"] for row in english] == [row["Rad"] for row in norwegian]
+    assert [row["Course number"] for row in english] == [row["Forløpsnummer"] for row in norwegian]
+    built_in = [row for row in english if row["Rule"] in RULES]
+    assert built_in
+    assert all(row["What is wrong"] == RULES[row["Rule"]].label.en for row in built_in)
+    assert all(row["What you can do"] == RULES[row["Rule"]].remedy.en for row in built_in)
+    assert not set(WORDS["nb"].header) & set(english[0])
+
+
+def test_what_a_language_lacks_is_told_in_norwegian() -> None:
+    """A definition without Swedish labels still answers, with the frame in Swedish and the labels as they are."""
+    content = feedback(answer_of(language="sv"), REGISTRY, RULES)[1].content.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(content, newline=""), delimiter=";"))
+
+    assert rows[0].keys() == set(WORDS["sv"].header)
+    assert {row["Formulär"] for row in rows} == {row["Skjema"] for row in csv_rows(answer_of())}

@@ -188,8 +188,7 @@ def test_an_envelope_that_is_not_taken_is_rejected() -> None:
 
 
 def test_a_passphrase_that_is_not_in_force_is_rejected() -> None:
-    """An earlier key id, one that never was and a wrong passphrase have codes of their own."""
-    assert code_of(signed(recipient_kid="klinikk-a-2025")) == "E_KID_RETIRED"
+    """A key id that never was and a wrong passphrase have codes of their own."""
     for never in ("klinikk-a-2027", "klinikk-b-2025", "klinikk-a-02025", "klinikk-a-0", "klinikk-a"):
         assert code_of(signed(recipient_kid=never)) == "E_KID"
     assert code_of(drop_of(payload_of(passphrase=Secret(b"kanari")))) == "E_PASSPHRASE"

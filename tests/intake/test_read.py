@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from enclave.intake import read as reading
 from enclave.intake.read import read
 from enclave.intake.rules import FILE_RULES, form_of
+from enclave.model.fault import Severity
 from tests.intake.forms import ARRIVAL, GOOD, REGISTRY, checked, faults, file_of
 
 HEADER = ";".join(GOOD)
@@ -44,9 +45,12 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them() -> None:
         (b"\xef\xbb\xbf\r\n\r\n", [(0, "", "empty_file")]),
         (HEADER.encode(), [(0, "", "empty_file")]),
         (file_of({}).decode().encode("utf-16"), [(0, "", "encoding")]),
-        (file_of({"occupation": "blåbær"}).decode().encode("latin-1"), [(0, "", "encoding")]),
-        (file_of({}).replace(b";", b","), [(0, "", "delimiter")]),
-        (file_of({}).replace(b";", b"\t"), [(0, "", "delimiter")]),
+        (file_of({}, {"occupation": "blåbær"}).decode().encode("cp850"), [(3, "", "encoding")]),
+        (file_of({"occupation": "blåbær"}).decode().encode("mac-roman"), [(2, "", "encoding")]),
+        (file_of({"occupation": "bl\u2026"}).decode().encode("cp1252"), [(2, "", "encoding")]),
+        (b"\xef\xbb\xbf" + file_of({"occupation": "blå"}).decode().encode("latin-1"), [(2, "", "encoding")]),
+        (b"\r\n" + file_of({}).replace(b";", b"|"), [(2, "", "delimiter")]),
+        (file_of({}).replace(b";", b"|"), [(1, "", "delimiter")]),
         (file_of({}) + b'"', [(3, "", "unreadable")]),
         (file_of({}, {"occupation": '"a"b'}), [(3, "", "unreadable")]),
         (file_of({}, {"occupation": "x" * 200_000}), [(3, "", "unreadable")]),
@@ -66,9 +70,51 @@ def test_a_fault_of_the_file_keeps_all_its_rows_out(content: bytes, expected: li
     assert checked(content).records.frame.height == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (file_of({"occupation": "blåbær"}).decode().encode("latin-1"), "read_as_latin_1"),
+        (file_of({"occupation": "blåbær", "weight": "81.5"}).replace(b";", b","), "read_as_comma"),
+        (file_of({"occupation": "blåbær", "weight": '"81,5"'}).replace(b";", b","), "read_as_comma"),
+        (file_of({"occupation": "blåbær"}).replace(b";", b"\t"), "read_as_tab"),
+    ],
+)
+def test_another_dialect_is_recognised_and_told(content: bytes, note: str) -> None:
+    """Latin-1, commas and tabs give the same rows as the declared dialect, and the sender is told how it was read."""
+    result = checked(content)
+    declared = checked(file_of({"occupation": "blåbær"}))
+
+    assert [(fault.row, fault.rule, fault.severity) for fault in result.faults] == [(0, note, Severity.WARN)]
+    assert result.records.frame.equals(declared.records.frame)
+    assert result.records.frame["occupation"].to_list() == ["blåbær"]
+
+
+def test_a_decimal_comma_between_commas_is_not_guessed_at() -> None:
+    """Without quotation marks the row has a field too many, and is refused alone with its number."""
+    content = file_of({"weight": "81.5"}, {"weight": "81,5"}).replace(b";", b",")
+    assert faults(content) == [(0, "", "read_as_comma"), (3, "", "row_width")]
+
+
+@pytest.mark.parametrize("day", ["2024-03-01", "01.03.2024"])
+@pytest.mark.parametrize("weight", ["81,5", "81.5"])
+def test_dates_and_numbers_are_taken_as_norwegians_and_machines_write_them(day: str, weight: str) -> None:
+    """Both spellings are the same day and the same number."""
+    frame = checked(file_of({"arrival_date": day, "weight": weight})).records.frame
+    assert (str(frame["arrival_date"][0]), frame["weight"][0]) == ("2024-03-01", 81.5)
+
+
 def test_every_rule_of_a_file_has_its_test() -> None:
     """No built-in rule of a file is without a test."""
-    here = {"empty_file", "encoding", "delimiter", "unreadable", "header_missing", "header_twice", "header_unknown"}
+    recognised = {"read_as_latin_1", "read_as_comma", "read_as_tab"}  # below
+    here = recognised | {
+        "empty_file",
+        "encoding",
+        "delimiter",
+        "unreadable",
+        "header_missing",
+        "header_twice",
+        "header_unknown",
+    }
 
     of_workbooks = {rule for rule in FILE_RULES if rule.startswith("workbook_")}  # test_spreadsheet_door.py
     assert set(FILE_RULES) - of_workbooks == here | {"too_many_rows", "too_many_faults"}

@@ -3,7 +3,7 @@
 import io
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -20,7 +20,7 @@ from enclave.intake import read as reading
 from enclave.intake import spreadsheet, workbook
 from enclave.intake.check import Checked, check
 from enclave.intake.rules import FILE_RULES
-from enclave.intake.spreadsheet import read_file, read_spreadsheet
+from enclave.intake.spreadsheet import parts_of, read_file, read_spreadsheet
 from enclave.model.drop import PlainFile
 from enclave.registry.load import load
 from enclave.release.kit import KitFor, kit
@@ -247,6 +247,70 @@ def test_the_header_may_be_the_labels() -> None:
     assert doubled["arrival_date"] is False
     assert told(content) == []
     assert judged(content).records.frame.height == 1
+
+
+def test_the_header_may_be_english() -> None:
+    """English labels stand for the columns too, mixed with names as people mix them."""
+    labels = {variable.name: variable.label.en for variable in ARRIVAL.variables}
+    labels |= {"person_id": "National id or D-number", "course_id": "Your own number of the course"}
+    header = [
+        labels.get(name, name) if list(labels.values()).count(labels.get(name, "")) == 1 else name for name in GOOD
+    ]
+
+    assert header != list(GOOD)
+    assert told(book({}, change=lambda sheet: [sheet.cell(1, n, text) for n, text in enumerate(header, start=1)])) == []
+
+
+def sheets(*named: tuple[str, Sequence[Mapping[str, Any]]], hidden: str = "", header: Sequence[str] = ()) -> bytes:
+    """A workbook with a sheet for each of these names, with rows."""
+    made = Workbook()
+    made.remove(made.worksheets[0])
+    for name, rows in named:
+        sheet = made.create_sheet(name)
+        columns = list(rows[0]) if rows else list(header)
+        sheet.append(columns)
+        for row in rows:
+            sheet.append([row[column] for column in columns])
+        sheet.sheet_state = "hidden" if name == hidden else "visible"
+    content = io.BytesIO()
+    made.save(content)
+    return content.getvalue()
+
+
+YEARLY = {"unit_id": "E-1", "counted": "2024-12-31", "beds": 7}
+
+
+@pytest.mark.parametrize(("first", "second"), [("arrival", "unit"), ("ARRIVAL", " Enheten ")])
+def test_one_workbook_may_hold_a_sheet_for_each_form(first: str, second: str) -> None:
+    """Sheets named after forms, by id or label, give the rows that a workbook of each form alone gives."""
+    arrivals = [{**GOOD, "course_id": f"F-{number}"} for number in (1, 2)]
+    content = sheets(("Forklaring", [{"les": "dette"}]), (first, arrivals), (second, [YEARLY]))
+
+    read = {part.form.id: part.read() for part in parts_of(PlainFile("kar.xlsx", content), REGISTRY)}
+
+    assert {form: (table.delivered, table.faults) for form, table in read.items()} == {
+        "arrival": (2, ()),
+        "unit": (1, ()),
+    }
+    assert read["arrival"].frame.equals(read_spreadsheet(sheets(("Ark1", arrivals)), ARRIVAL).frame)
+
+
+def test_a_form_that_stands_on_two_sheets_keeps_the_workbook_out() -> None:
+    """Nobody can know which of the two was meant."""
+    assert parts_of(PlainFile("kar.xlsx", sheets(("unit", [YEARLY]), ("Enheten", [YEARLY]))), REGISTRY) == ()
+
+
+def test_a_sheet_that_is_no_form_or_is_hidden_keeps_the_workbook_out() -> None:
+    """Nothing is left unread in silence: an unknown sheet refuses the file, a hidden one its rows."""
+    arrivals: tuple[str, Sequence[Mapping[str, Any]]] = ("arrival", [GOOD])
+    assert parts_of(PlainFile("kar.xlsx", sheets(arrivals, ("Notater", [{"a": 1}]))), REGISTRY) == ()
+    assert parts_of(PlainFile("kar.xlsx", b"PK\x03\x04 and then nothing"), REGISTRY) == ()
+    assert parts_of(PlainFile("other.xlsx", sheets(arrivals)), REGISTRY) == ()
+
+    (part, other) = parts_of(PlainFile("kar.xlsx", sheets(arrivals, ("unit", [YEARLY]), hidden="unit")), REGISTRY)
+
+    assert [fault.rule for fault in part.read().faults] == ["workbook_hidden"]
+    assert other.read().refused
 
 
 def test_faults_of_the_header_are_those_of_a_csv_file() -> None:

@@ -32,9 +32,9 @@ def founded(root: Path, **values: str | int | float) -> WorkingFolder:
     return folder
 
 
-def wired(folder: WorkingFolder, job: str) -> Wiring:
-    """What a job works with, in this process and unconfined."""
+def wired(folder: WorkingFolder, job: str, now: datetime | None = None) -> Wiring:
+    """What a job works with, in this process and unconfined; its clock is the real one where no time is given."""
     audit = open_log(folder)
     acts = Acts(audit, job=job, registry=REGISTRY, run=str(uuid4()), actor=f"job:{job}")
     settings, control = read_settings(folder.settings), Control(folder.control)
-    return Wiring(JOBS[job], folder, settings, REGISTRY, control, acts, audit, datetime.now(UTC))
+    return Wiring(JOBS[job], folder, settings, REGISTRY, control, acts, audit, now or datetime.now(UTC))
