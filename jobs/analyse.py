@@ -1,6 +1,6 @@
 """Registry rows, through a reader that cannot write → result tables, kept for `release`."""
 
-from enclave.analysis.courses import Scope, period_text
+from enclave.analysis.courses import Delivery, Scope, period_text
 from enclave.analysis.tables import result_tables
 from enclave.flow import Act
 from enclave.model.table import ResultTable
@@ -15,8 +15,12 @@ def analyse(wiring: Wiring) -> dict[str, int]:
     state = reader.current_state()
     known = {(kept.table, kept.period, kept.state, kept.definition) for kept in reader.tables(finished=False)}
     made: list[ResultTable] = []
+    deliveries = tuple(
+        Delivery(one.drop_uuid, one.sender, one.counts.delivered, one.counts.rejected)
+        for one in (remembered.settlement for remembered in reader.settlements())
+    )
     for period in closed_periods(wiring):
-        scope = Scope(period, institutions_in(wiring, period), state, loaded.sha256)
+        scope = Scope(period, institutions_in(wiring, period), state, loaded.sha256, deliveries)
         for table in loaded.definition.tables:
             wanted = (table.id, period_text(period), state, loaded.sha256)
             if isinstance(table, LoanShareTable) or wanted in known:

@@ -18,13 +18,27 @@ Figures = Callable[[Group, pl.DataFrame], Sequence[Figure]]
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How many rows a drop held, of all forms, and how many of them were refused; never which, or why."""
+
+    drop_uuid: str
+    sender: str
+    rows: int
+    refused: int
+
+
+@dataclass(frozen=True)
 class Scope:
-    """What every table of one run has in common: its period, the institutions, the state and the definition's hash."""
+    """What every table of one run has in common: its period, the institutions, the state and the definition's hash.
+
+    `deliveries` are the settled drops of the registry.
+    """
 
     period: tuple[date, date]
     institutions: tuple[str, ...]
     state: int
     definition_sha256: str
+    deliveries: tuple[Delivery, ...] = ()
 
 
 def tables_by_group(
@@ -35,13 +49,38 @@ def tables_by_group(
     `courses_of` gives a row for each course (`_sender`, `_episode`, `_pseudonym` and what `figures` counts). A course
     is (sender, episode), so a course is never joined through its person to another sender's rows.
     """
+    own, shared = own_and_shared(courses_of)
+    return tables_for(
+        table,
+        scope,
+        own=lambda institution: figures(Group.OWN, own.filter(pl.col(SENDER) == institution)),
+        others=lambda institution: figures(Group.OTHERS, shared.filter(pl.col(SENDER) != institution)),
+        everyone=figures(Group.ALL, shared),
+    )
+
+
+def own_and_shared(courses_of: Callable[[Purpose], pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The courses that an institution is shown of its own, and those that count in everybody's others and all."""
     own, compared, national = (
         courses_of(purpose) for purpose in (Purpose.OWN_RESULTS, Purpose.COMPARISON, Purpose.NATIONAL)
     )
     # Who may be compared and who may be counted nationally can differ by one reservation. Two totals that differ by
     # one person would show that person to whoever sees both, so both are made from those who are in both.
-    shared = compared.join(national.select(COURSE), on=COURSE, how="semi", maintain_order="left")
-    everyone = figures(Group.ALL, shared)
+    return own, compared.join(national.select(COURSE), on=COURSE, how="semi", maintain_order="left")
+
+
+def tables_for(
+    table: str,
+    scope: Scope,
+    *,
+    own: Callable[[str], Sequence[Figure]],
+    others: Callable[[str], Sequence[Figure]],
+    everyone: Sequence[Figure],
+) -> tuple[ResultTable, ...]:
+    """One table for each institution, in order of id, of its own figures, those of the others and of all; and the last.
+
+    The last is the national one (recipient ""), of everyone's figures only.
+    """
 
     def result(recipient: str, *counted: Sequence[Figure]) -> ResultTable:
         return ResultTable(
@@ -54,16 +93,9 @@ def tables_by_group(
             figures=tuple(figure for group in counted for figure in group),
         )
 
+    institutions = sorted(scope.institutions)
     return (
-        *(
-            result(
-                institution,
-                figures(Group.OWN, own.filter(pl.col(SENDER) == institution)),
-                figures(Group.OTHERS, shared.filter(pl.col(SENDER) != institution)),
-                everyone,
-            )
-            for institution in sorted(scope.institutions)
-        ),
+        *(result(institution, own(institution), others(institution), everyone) for institution in institutions),
         result("", everyone),
     )
 

@@ -8,9 +8,10 @@ from enclave.model.purpose import Purpose
 
 
 class Reader(Protocol):
-    """Registry rows of one form: `_sender`, `_pseudonym`, `_episode` and the form's columns, in the fixed order.
+    """Registry rows of one form: `_sender`, `_pseudonym`, `_episode`, `_drop` and the form's columns, in a fixed order.
 
-    The order is (sender, drop, row). Reservations that bar `purpose` are already applied.
+    The order is (sender, drop, row). Reservations that bar `purpose` are already applied. A form about an institution
+    has no `_pseudonym`.
     """
 
     def read(self, form: str, *, state: int | None, purpose: Purpose) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Shares of courses for which an expression holds, their paired change from the first form, and response rates."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from functools import reduce
 from operator import or_
@@ -9,7 +10,7 @@ import polars as pl
 
 from enclave.analysis.courses import COURSE, Scope, courses_in_period, people_by_institution, tables_by_group
 from enclave.analysis.reader import Reader
-from enclave.analysis.statistics import Estimate, paired_change_interval, share_interval
+from enclave.analysis.statistics import Estimate, paired_change_interval, share_interval, standardised_difference
 from enclave.model.pseudonymous import PSEUDONYM, SENDER
 from enclave.model.purpose import Purpose
 from enclave.model.table import ANY, NONE, Figure, Group, Pairs, ResultTable, Statistic
@@ -49,7 +50,26 @@ def share_tables(reader: Reader, definition: Definition, table: ShareTable, scop
         ]
         return shares + changes
 
-    return tables_by_group(table.id, scope, courses_of, figures)
+    made = tables_by_group(table.id, scope, courses_of, figures)
+    return tuple(_compared(each) for each in made) if table.compared else made
+
+
+def _compared(table: ResultTable) -> ResultTable:
+    """The same with the standardised difference of own from others, as a figure of the others that it would tell."""
+    own = {(one.category, one.time_point): one.value for one in table.figures if one.group is Group.OWN}
+    differences = (
+        replace(
+            one,
+            statistic=Statistic.STANDARDISED_DIFFERENCE,
+            value=standardised_difference(own[one.category, one.time_point], one.value),
+            low=None,
+            high=None,
+            count=None,
+        )
+        for one in table.figures
+        if one.group is Group.OTHERS
+    )
+    return replace(table, figures=(*table.figures, *differences))
 
 
 def response_tables(

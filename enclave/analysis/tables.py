@@ -3,10 +3,13 @@
 from datetime import date
 
 from enclave.analysis.change import change_tables
+from enclave.analysis.completeness import coverage_tables, missing_tables
 from enclave.analysis.courses import Scope
 from enclave.analysis.reader import Reader
+from enclave.analysis.reliability import agreement_tables, consistency_tables
 from enclave.analysis.shares import response_tables, share_tables
 from enclave.analysis.transition import transition_tables
+from enclave.analysis.validity import implausible_tables, refused_tables
 from enclave.model.table import ResultTable
 from enclave.registry.definition import (
     ChangeTable,
@@ -16,6 +19,15 @@ from enclave.registry.definition import (
     ShareTable,
     Table,
     TransitionTable,
+)
+from enclave.registry.quality import (
+    AgreementTable,
+    ConsistencyTable,
+    CoverageTable,
+    ImplausibleTable,
+    MissingTable,
+    QualityTable,
+    RefusedTable,
 )
 
 
@@ -46,3 +58,24 @@ def result_tables(
             return response_tables(reader, definition, table, scope, closed_on=closed_on)
         case LoanShareTable():
             return ()
+        case _:
+            return _quality_tables(reader, definition, table, scope)
+
+
+def _quality_tables(
+    reader: Reader, definition: Definition, table: QualityTable, scope: Scope
+) -> tuple[ResultTable, ...]:
+    """The same of what is declared of the quality of the data."""
+    match table:
+        case CoverageTable():
+            return coverage_tables(reader, definition, table, scope)
+        case MissingTable():
+            return missing_tables(reader, definition, table, scope)
+        case ImplausibleTable():
+            return implausible_tables(reader, definition, table, scope)
+        case RefusedTable():
+            return refused_tables(reader, definition, table, scope)
+        case AgreementTable():
+            return agreement_tables(reader, definition, table, scope)
+        case ConsistencyTable():
+            return consistency_tables(reader, definition, table, scope)

@@ -12,7 +12,7 @@ import polars as pl
 
 from enclave.disclosure.policy import Policy
 from enclave.disclosure.remainder import remainder
-from enclave.disclosure.suppress import NOBODY, Audience, changes_of, suppress, totals_of
+from enclave.disclosure.suppress import NOBODY, Audience, changes_of, differences_of, suppress, totals_of
 from enclave.model.table import ANY, NONE, Figure, Group, ReleasableFigure, ReleasableTable, ResultTable, Statistic
 from enclave.model.table import Withheld as Why
 from enclave.registry.definition import Definition, ShareTable, TransitionTable
@@ -156,7 +156,8 @@ class _Package:
         """Totals, and changes to or from a share, of what is withheld by now."""
         for number, table in enumerate(self.tables):
             here = {index for at, index in hidden if at == number}
-            yield from ((number, index) for index in (*changes_of(table, here), *totals_of(table, here)))
+            made = (*changes_of(table, here), *totals_of(table, here), *differences_of(table, here))
+            yield from ((number, index) for index in made)
 
     def _codes_in(self, share: _Share, declared: TransitionTable) -> frozenset[str]:
         """The codes of a transition's variable for which a share's category holds."""

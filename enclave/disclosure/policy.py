@@ -18,6 +18,7 @@ FLOOR_INSTITUTIONS = 3
 
 SHARE_DECIMALS = 3  # of a share between 0 and 1: a tenth of a per cent
 MEAN_DECIMALS = 1
+COEFFICIENT_DECIMALS = 2  # of a standardised difference, kappa and alpha
 
 
 @dataclass(frozen=True)

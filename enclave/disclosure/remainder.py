@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from enclave.disclosure.policy import Policy
 from enclave.model.table import ByInstitution, Figure, Statistic
 
-SHARES = frozenset({Statistic.SHARE, Statistic.TRANSITION})
+SHARES = frozenset({Statistic.SHARE, Statistic.TRANSITION, Statistic.STANDARDISED_DIFFERENCE, Statistic.KAPPA})
+"""what is judged by its numerator too, as it tells the number of people in it"""
 
 
 @dataclass(frozen=True)
 class Remainder:
-    """What is left of a figure for one viewer: people, those of them in the numerator, and institutions."""
+    """What is left of a figure for one viewer: people, those in the numerator and in each part, and institutions."""
 
     people: int
     positives: int
     institutions: int
+    parts: tuple[int, ...] = ()
 
     def passes(self, statistic: Statistic, policy: Policy) -> bool:
         """Whether the remainder is large enough to be known."""
         if self.people < policy.minimum_denominator or self.institutions < policy.minimum_institutions:
+            return False
+        if any(people < policy.minimum_count for people in self.parts):
             return False
         if statistic not in SHARES:
             return True
@@ -28,7 +32,12 @@ class Remainder:
 def remainder(figure: Figure, viewer: str) -> Remainder:
     """The figure less the people of `viewer`, an institution's id (or "" for someone who holds nobody)."""
     left = {institution: people for institution, people in figure.contributors if people and institution != viewer}
-    return Remainder(people=sum(left.values()), positives=people_left(figure.positives, viewer), institutions=len(left))
+    return Remainder(
+        people=sum(left.values()),
+        positives=people_left(figure.positives, viewer),
+        institutions=len(left),
+        parts=tuple(people_left(part, viewer) for part in figure.parts),
+    )
 
 
 def people_left(people: ByInstitution, viewer: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from enclave.disclosure.partition import withheld_cells
-from enclave.disclosure.policy import SHARE_DECIMALS, Policy
+from enclave.disclosure.policy import COEFFICIENT_DECIMALS, SHARE_DECIMALS, Policy
 from enclave.disclosure.remainder import SHARES, change_passes, remainder
 from enclave.model.table import (
     ANY,
@@ -25,6 +25,7 @@ from enclave.model.table import (
 )
 
 NOBODY = ""
+COEFFICIENTS = frozenset({Statistic.STANDARDISED_DIFFERENCE, Statistic.KAPPA, Statistic.ALPHA})
 TELLING_DIGITS = 10
 ALL_THE_SAME = 1e-9  # an interval narrower than this tells that everyone answered alike
 
@@ -47,6 +48,7 @@ def suppress(table: ResultTable, audience: Audience, policy: Policy) -> Releasab
         _withhold_changes_of_withheld,
         _withhold_changes_that_add_up,
         _withhold_totals,
+        _withhold_differences,
     ):
         follow(table, audience, policy, decisions)
     return ReleasableTable(
@@ -85,6 +87,8 @@ def _released(figure: Figure, withheld: Withheld | None, mean_decimals: int) -> 
     hidden = withheld is not None
     is_share = figure.statistic in SHARES or figure.statistic is Statistic.SHARE_CHANGE
     decimals = SHARE_DECIMALS if is_share else mean_decimals
+    if figure.statistic in COEFFICIENTS:
+        decimals = COEFFICIENT_DECIMALS
 
     def shown(number: float | None) -> float | None:
         # Adding zero turns -0.0, which would be shown as "-0,0", into 0.0.
@@ -267,4 +271,28 @@ def totals_of(table: ResultTable, hidden: Collection[int]) -> list[int]:
         index
         for index, figure in enumerate(table.figures)
         if figure.group is Group.ALL and index not in hidden and _place(figure) in others
+    ]
+
+
+def _withhold_differences(table: ResultTable, audience: Audience, policy: Policy, decisions: Decisions) -> None:
+    """Withhold each standardised difference from others whose share is withheld: it would be had from one's own."""
+    del audience, policy
+    hidden = {index for index, withheld in enumerate(decisions) if withheld is not None}
+    for index in differences_of(table, hidden):
+        decisions[index] = Withheld.COMPLEMENT
+
+
+def differences_of(table: ResultTable, hidden: Collection[int]) -> list[int]:
+    """The standardised differences of a table, not hidden themselves, of which a share that they are made of is."""
+    shares = {
+        (table.figures[index].category, table.figures[index].time_point)
+        for index in hidden
+        if table.figures[index].statistic is Statistic.SHARE and table.figures[index].group is not Group.OWN
+    }
+    return [
+        index
+        for index, figure in enumerate(table.figures)
+        if figure.statistic is Statistic.STANDARDISED_DIFFERENCE
+        and index not in hidden
+        and (figure.category, figure.time_point) in shares
     ]

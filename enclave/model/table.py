@@ -24,7 +24,9 @@ class Statistic(StrEnum):
 
     A mean and a mean change carry a t interval, a share and a transition a Wilson interval, the change of a share the
     interval of Bonett and Price for pairs (all 95 %). A transition is a share of those who gave one answer first (the
-    figure's `origin`).
+    figure's `origin`). A standardised difference is own less others in standard deviations, without an interval; it is
+    kept as a figure of the others, because who knows its own numbers has theirs from it. Kappa (Cohen's) carries its
+    large-sample interval, alpha (Cronbach's) Feldt's.
     """
 
     COUNT = "count"
@@ -33,6 +35,9 @@ class Statistic(StrEnum):
     SHARE = "share"
     SHARE_CHANGE = "share_change"
     TRANSITION = "transition"
+    STANDARDISED_DIFFERENCE = "standardised_difference"
+    KAPPA = "kappa"
+    ALPHA = "alpha"
 
 
 ByInstitution = tuple[tuple[str, int], ...]
@@ -64,7 +69,7 @@ class Figure:
     or transition (None otherwise); `denominator` is the number of courses behind the figure, shown as n; `contributors`
     counts the different people behind it by institution and `positives` those in the numerator (shares and transitions
     only): disclosure control judges people, of whom there are never more than courses. `pairs` belongs to the change of
-    a share.
+    a share. `parts` are further people whose number the figure would tell, beside what other tables show.
     """
 
     category: str
@@ -80,6 +85,7 @@ class Figure:
     positives: ByInstitution = ()
     origin: str = ""
     pairs: Pairs | None = None
+    parts: tuple[ByInstitution, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from datetime import date
 from pydantic import BaseModel
 
 from enclave.registry.check_form import form_mistakes
+from enclave.registry.check_quality import quality_mistakes
 from enclave.registry.check_table import table_mistakes
 from enclave.registry.definition import (
     ChangeTable,
@@ -18,7 +19,10 @@ from enclave.registry.definition import (
     Label,
     Loan,
     LoanShareTable,
+    ResponseTable,
+    ShareTable,
     Table,
+    TransitionTable,
     Valid,
     Variable,
 )
@@ -139,8 +143,10 @@ def _table(definition: Definition, table: Table, path: tuple[str | int, ...]) ->
             yield from _change(definition, table, path)
         case LoanShareTable():
             yield from _loan_share(definition, table, path)
-        case _:
+        case ShareTable() | TransitionTable() | ResponseTable():
             yield from table_mistakes(definition, table, path)
+        case _:
+            yield from quality_mistakes(definition, table, path)
 
 
 def _change(definition: Definition, table: ChangeTable, path: tuple[str | int, ...]) -> Iterator[Found]:

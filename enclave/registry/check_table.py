@@ -54,11 +54,7 @@ def _share(table: ShareTable, forms: list[Form], path: Path) -> Iterator[Found]:
         if category.id in DERIVED:
             remedy = "name it otherwise; `union = true` adds these two"
             yield Found((*path, "categories", number, "id"), "is a name that we derive", remedy)
-    for flag in ("exclusive", "union"):
-        if getattr(table, flag) and len(table.categories) < 2:
-            yield Found((*path, flag), "stands in a table of one category", "remove it")
-    if table.exclusive and table.union:
-        yield Found((*path, "union"), "stands in a table whose categories exclude each other", "remove one of the two")
+    yield from _flags(table, path)
     for form in forms:
         parsed: dict[int, Expression] = {}
         for number, category in enumerate(table.categories):
@@ -69,6 +65,16 @@ def _share(table: ShareTable, forms: list[Form], path: Path) -> Iterator[Found]:
                 place = (*path, "categories", number, "holds")
                 yield Found(place, f"{expression}, at {form.id}", "mend the expression; it must hold at each form")
         yield from _together(table, form, parsed, path)
+
+
+def _flags(table: ShareTable, path: Path) -> Iterator[Found]:
+    for flag in ("exclusive", "union"):
+        if getattr(table, flag) and len(table.categories) < 2:
+            yield Found((*path, flag), "stands in a table of one category", "remove it")
+    if table.compared and len(table.forms) != 1:
+        yield Found((*path, "compared"), "stands in a table of several forms", "compare institutions at one form")
+    if table.exclusive and table.union:
+        yield Found((*path, "union"), "stands in a table whose categories exclude each other", "remove one of the two")
 
 
 def _parsed(category: Category, columns: Mapping[str, Kind]) -> Expression | str:

@@ -13,16 +13,9 @@ from pydantic import Field, StringConstraints
 
 from enclave.model.drop import Closed, RegistryId
 from enclave.model.fault import Severity
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-
-
-class Label(Closed):
-    """A text in the languages of the registry's readers."""
-
-    nb: str
-    en: str
-    sv: str = ""
+from enclave.registry.label import Label as Label  # noqa: PLC0414  a definition's labels are imported from here
+from enclave.registry.label import Name as Name  # noqa: PLC0414
+from enclave.registry.quality import QualityTable, Unmeasured
 
 
 class Valid(Closed):
@@ -210,7 +203,8 @@ class ShareTable(Closed):
     """Share of courses in each category at each form, and its paired change from the first form to each later one.
 
     `exclusive`: a course is in one category at most; each compares one variable with codes of its own. Otherwise the
-    categories read different variables, and `union` adds two: at least one of them, and none.
+    categories read different variables, and `union` adds two: at least one of them, and none. `compared`: the table is
+    of one form, and each institution is told its standardised difference from the others (comparability).
     """
 
     id: Name
@@ -220,6 +214,7 @@ class ShareTable(Closed):
     categories: tuple[Category, ...]
     exclusive: bool = False
     union: bool = False
+    compared: bool = False
 
 
 class TransitionTable(Closed):
@@ -253,7 +248,7 @@ class LoanShareTable(Closed):
     months: int = 12
 
 
-Table = ChangeTable | ShareTable | TransitionTable | ResponseTable | LoanShareTable
+Table = ChangeTable | ShareTable | TransitionTable | ResponseTable | LoanShareTable | QualityTable
 
 
 class Loan(Closed):
@@ -291,6 +286,7 @@ class Definition(Closed):
     forms: tuple[Form, ...]
     loans: tuple[Loan, ...] = ()
     tables: tuple[Annotated[Table, Field(discriminator="kind")], ...] = ()
+    unmeasured: tuple[Unmeasured, ...] = ()
     disclosure: Disclosure = Disclosure()
 
     def form(self, form_id: str) -> Form:

@@ -38,6 +38,7 @@ explain(
 FILE_LIMIT = 1_000_000  # bytes of one TOML file
 REGISTRY_FILE = "registry.toml"
 REPORTS_FILE = "reports.toml"
+REPORTS_KEYS = ("tables", "unmeasured")
 FORMS_FOLDER = "forms"
 
 Tree = dict[str, object]
@@ -109,10 +110,10 @@ def _read_folder(folder: Path) -> Tree:
     tree = _read(folder, REGISTRY_FILE, mistakes)
     if tree is None:
         raise DefinitionHalt(mistakes)
-    if "tables" in tree:
-        mistakes.append(Mistake(REGISTRY_FILE, "tables", "does not belong here", f"move it to {REPORTS_FILE}"))
+    misplaced = [key for key in REPORTS_KEYS if key in tree]
+    mistakes += [Mistake(REGISTRY_FILE, key, "does not belong here", f"move it to {REPORTS_FILE}") for key in misplaced]
     if (folder / REPORTS_FILE).exists():
-        tree["tables"] = _read_reports(folder, mistakes)
+        tree |= _read_reports(folder, mistakes)
     listed = tree.get("forms")
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     if names and names == listed:
@@ -125,11 +126,12 @@ def _read_folder(folder: Path) -> Tree:
     return tree
 
 
-def _read_reports(folder: Path, mistakes: list[Mistake]) -> object:
+def _read_reports(folder: Path, mistakes: list[Mistake]) -> Tree:
     reports = _read(folder, REPORTS_FILE, mistakes) or {}
-    unknown = sorted(reports.keys() - {"tables"})
-    mistakes += [Mistake(REPORTS_FILE, key, "is an unknown key", "only [[tables]] stand here") for key in unknown]
-    return reports.get("tables", [])
+    unknown = sorted(reports.keys() - set(REPORTS_KEYS))
+    remedy = "only [[tables]] and [[unmeasured]] stand here"
+    mistakes += [Mistake(REPORTS_FILE, key, "is an unknown key", remedy) for key in unknown]
+    return {key: reports[key] for key in REPORTS_KEYS if key in reports}
 
 
 def _read_forms(folder: Path, names: Sequence[str], mistakes: list[Mistake]) -> list[Tree | None]:

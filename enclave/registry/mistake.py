@@ -56,7 +56,7 @@ class Place:
             case ["forms", int() as number, *inside]:
                 form = _within(_within(self.tree, "forms"), number)
                 return f"forms/{_name(form) or number + 1}.toml", ".".join(_named(form, inside))
-            case ["tables", *_]:
+            case ["tables" | "unmeasured", *_]:
                 return "reports.toml", ".".join(_named(self.tree, parts))
         return "registry.toml", ".".join(_named(self.tree, parts))
 

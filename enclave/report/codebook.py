@@ -23,6 +23,7 @@ from enclave.report.codebook_parts import (
     word,
 )
 from enclave.report.codebook_workbook import Table, workbook
+from enclave.report.quality import unmeasured_of
 from enclave.report.texts import text
 
 PAGE, WORKBOOK = "kodebok.html", "kodebok.xlsx"
@@ -80,6 +81,7 @@ def _about(definition: Definition, sha256: str) -> tuple[tuple[str, str], ...]:
                 institutions=limits.minimum_institutions,
             ),
         ),
+        *((word("unmeasured"), reason) for reason in unmeasured_of(definition)),
         (word("retention"), text("codebook", "days", days=definition.retention_days)),
         (word("digest"), sha256),
     )

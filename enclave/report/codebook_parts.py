@@ -13,18 +13,23 @@ from enclave.registry.definition import (
     Kind,
     Label,
     LoanShareTable,
-    ResponseTable,
     SetCheck,
     ShareTable,
     TransitionTable,
     Valid,
     Variable,
 )
+from enclave.registry.definition import Table as DeclaredTable
+from enclave.registry.quality import (
+    AgreementTable,
+    ConsistencyTable,
+    CoverageTable,
+    MissingTable,
+    RefusedTable,
+)
 from enclave.report.texts import decimal_comma, text
 
 OPEN_END = "…"
-
-ResultTable = ChangeTable | LoanShareTable | ResponseTable | ShareTable | TransitionTable
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,7 @@ def _compared(form: Form, check: SetCheck) -> str:
     return f"{check.kind}: {compared}"
 
 
-def result_of(definition: Definition, table: ResultTable) -> Result:
+def result_of(definition: Definition, table: DeclaredTable) -> Result:
     """A table of results as the codebook tells it."""
     labels = {form.id: form.label.nb for form in definition.forms}
     categories = table.categories if isinstance(table, ShareTable) else ()
@@ -203,9 +208,24 @@ def result_of(definition: Definition, table: ResultTable) -> Result:
             measures = table.variable
         case LoanShareTable():
             measures = f"{table.loan}: {table.form}.{table.start}"
+        case CoverageTable():
+            measures = f"{definition.period_form} / {table.form}.{table.people}"
+        case MissingTable():
+            asked = ((one.variable, f" ({one.asked_if})" if one.asked_if else "") for one in table.variables)
+            measures = ", ".join(f"{variable}{asked_if}" for variable, asked_if in asked)
+        case AgreementTable():
+            measures = f"{table.first} ~ {table.second}"
+        case ConsistencyTable():
+            measures = ", ".join(table.items)
         case _:
             measures = ""
-    forms = (table.form,) if isinstance(table, LoanShareTable) else table.forms
+    match table:
+        case LoanShareTable() | CoverageTable():
+            forms: tuple[str, ...] = (table.form,)
+        case RefusedTable():
+            forms = ()
+        case _:
+            forms = table.forms
     return Result(
         table.id,
         table.label,

@@ -29,7 +29,7 @@ WIDTH = 7.2  # inches
 def svg(sheet: Sheet) -> str:
     """The figure of a sheet as an `<svg>` element, or "" where every number is missing or withheld."""
     drawn = [line.figure for line in sheet.lines if line.figure.value is not None]
-    if not drawn:
+    if not drawn or not is_drawn(sheet):
         return ""
     name = f"figur-{sheet.table.table}"
     with rc_context():
@@ -53,6 +53,11 @@ def svg(sheet: Sheet) -> str:
         written = io.BytesIO()
         canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _embedded(written.getvalue().decode("utf-8"), name, sheet.title, _description(sheet))
+
+
+def is_drawn(sheet: Sheet) -> bool:
+    """Whether such a table has a figure: those of data quality that are no shares of answers have none."""
+    return not sheet.quality or sheet.kind == "share"
 
 
 def _draw_means(axes: Axes, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> None:

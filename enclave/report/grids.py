@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enclave.model.table import ANY, Group, ReleasableFigure, Statistic
+from enclave.report.quality import COEFFICIENTS, number_cell
 from enclave.report.sheet import GROUP_ORDER, Cell, Format, Sheet, percent
 from enclave.report.texts import text
+
+Place = tuple[str, str, Group, Statistic, str]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ def grid(sheet: Sheet) -> Grid:
             return _shares(sheet)
         case "transition":
             return _transitions(sheet)
+    if sheet.quality:
+        return _looked_at(sheet)
     return Grid(sheet.columns, tuple(tuple((cell.shown(),) for cell in line.cells) for line in sheet.lines), headings=2)
 
 
@@ -64,16 +69,61 @@ def _shares(sheet: Sheet) -> Grid:
         across.append((Statistic.SHARE_CHANGE, last))
         first = next(iter(sheet.time_points.values()))
         header.append(text("moment", "change", first=first, later=sheet.time_points[last]))
+    differs = any(figure.statistic is Statistic.STANDARDISED_DIFFERENCE for figure in figures.values())
+    if differs:
+        header.append(text("quality", "difference"))
     rows = [
         (
             (name,),
             (text("group", group),),
             *(_with_interval(figures[category, moment, group, statistic, ""]) for statistic, moment in across),
+            *([_difference(figures, category, last, group)] if differs else []),
         )
         for category, name in sheet.categories.items()
         for group in _groups(figures)
     ]
     return Grid(tuple(header), tuple(rows), headings=2, together=len(_groups(figures)))
+
+
+def _difference(figures: Mapping[Place, ReleasableFigure], category: str, moment: str, group: Group) -> tuple[str, ...]:
+    """The standardised difference of own from others, in the line of own; nothing in the other lines."""
+    if group is not Group.OWN:
+        return ("",)
+    figure = figures[category, moment, Group.OTHERS, Statistic.STANDARDISED_DIFFERENCE, ""]
+    return (number_cell(figure, figure.value).shown(),)
+
+
+def _looked_at(sheet: Sheet) -> Grid:
+    """What is looked at and when down, the groups across: the number, its interval, and how many of how many."""
+    figures = {_place(line.figure): line.figure for line in sheet.lines}
+    groups = _groups(figures)
+    labels = {
+        (line.figure.category, line.figure.time_point, line.figure.statistic): line.cells[:2] for line in sheet.lines
+    }
+    rows = [
+        (
+            *((cell.shown(),) for cell in cells),
+            *(_with_parts(figures[category, moment, group, statistic, ""]) for group in groups),
+        )
+        for (category, moment, statistic), cells in labels.items()
+    ]
+    header = (*sheet.columns[:2], *(text("group", group) for group in groups))
+    return Grid(header, tuple(rows), headings=2)
+
+
+def _with_parts(figure: ReleasableFigure) -> tuple[str, ...]:
+    """The number; below it its interval, and the numerator and n, or n alone."""
+    shown = number_cell(figure, figure.value).shown()
+    if figure.withheld is not None:
+        return (shown,)
+    n = figure.denominator or 0
+    people = text("grid", "people", n=n) if figure.count is None else text("grid", "of", count=figure.count, n=n)
+    if figure.value is None:
+        return (shown, people)
+    low, high = (number_cell(figure, number).shown() for number in (figure.low, figure.high))
+    if figure.statistic in COEFFICIENTS:
+        return (shown, text("grid", "interval_change", low=low, high=high), people)
+    return (text("grid", "share", number=shown), text("grid", "interval_share", low=low, high=high), people)
 
 
 def _transitions(sheet: Sheet) -> Grid:
@@ -94,9 +144,6 @@ def _transitions(sheet: Sheet) -> Grid:
     keys = ("moment", "from", "group")
     header = (*(text("column", key) for key in keys), *(f"{name} (%)" for name in sheet.categories.values()))
     return Grid(header, tuple(rows), headings=3, together=len(_groups(figures)))
-
-
-Place = tuple[str, str, Group, Statistic, str]
 
 
 def _place(figure: ReleasableFigure) -> Place:

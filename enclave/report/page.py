@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from enclave.model.table import NONE, Group, ReleasableFigure, Statistic
-from enclave.report.figures import svg
+from enclave.report.figures import is_drawn, svg
 from enclave.report.grids import Grid, grid, share_cell
 from enclave.report.sheet import Cell, Format, Sheet
 from enclave.report.texts import text, texts
@@ -32,6 +32,9 @@ class Section:
     figure: Markup
     grid: Grid
     notes: tuple[str, ...]
+    quality: bool = False
+    is_drawn: bool = True
+    """whether such a table has a figure where it has numbers"""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,13 @@ def page(
     period: str,
     notes: Sequence[str],
     made: Sequence[Sequence[str]],
+    unmeasured: Sequence[str] = (),
     links: Sequence[Link] = (),
 ) -> bytes:
     """The page as UTF-8; `made` is one row (table, state, definition, code version) for each table.
 
-    `links` are the pages of the site that it is part of, if it is.
+    `unmeasured` is what cannot be told of the quality of the data; `links` are the pages of the site that it is part
+    of, if it is.
     """
     rendered = (
         environment()
@@ -77,9 +82,11 @@ def page(
             title=title,
             period=period,
             cards=[card for sheet in sheets for card in cards_of(sheet)],
-            sections=[_section(sheet) for sheet in sheets],
+            sections=[_section(sheet) for sheet in sheets if not sheet.quality],
+            quality=[_section(sheet) for sheet in sheets if sheet.quality],
             notes=notes,
             made=made,
+            unmeasured=unmeasured,
             links=links,
             texts=texts(),
         )
@@ -94,11 +101,16 @@ def _section(sheet: Sheet) -> Section:
         figure=Markup(svg(sheet)),  # noqa: S704 – our own SVG, whose texts matplotlib and `figures` escape
         grid=grid(sheet),
         notes=sheet.notes,
+        quality=sheet.quality,
+        is_drawn=is_drawn(sheet),
     )
 
 
 def cards_of(sheet: Sheet) -> list[Card]:
-    """What a leader looks for first at the last time point, for own and others (or all); none of transitions."""
+    """What a leader looks for first at the last time point, for own and others (or all).
+
+    None of transitions, nor of the quality of the data but for its coverage.
+    """
     figures = [line.figure for line in sheet.lines]
     first, last = next(iter(sheet.time_points)), list(sheet.time_points)[-1]
     match sheet.kind:
@@ -111,6 +123,11 @@ def cards_of(sheet: Sheet) -> list[Card]:
         case "loan_share":
             category = NONE
             caption = text("card", "share", category=sheet.categories[NONE], month=sheet.time_points[last])
+        case "coverage":
+            category = next(iter(sheet.categories))
+            caption = text("card", "coverage", year=sheet.time_points[last])
+        case _ if sheet.quality:
+            return []
         case "response":
             category = next(iter(sheet.categories))
             caption = text("card", "response", moment=sheet.time_points[last])

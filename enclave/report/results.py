@@ -6,6 +6,7 @@ from enclave.model.draft import DraftFile
 from enclave.model.table import ReleasableTable, Withheld
 from enclave.registry.definition import Definition
 from enclave.report.page import page
+from enclave.report.quality import unmeasured_of
 from enclave.report.sheet import Sheet
 from enclave.report.texts import period_words, text
 from enclave.report.view import lay_out
@@ -23,7 +24,7 @@ def result_files(
     sheets = [lay_out(table, definition) for table in tables]
     title = text("title", "institution", recipient=recipient_name) if recipient_name else text("title", "public")
     periods = " · ".join(dict.fromkeys(period_words(table.period) for table in tables))
-    notes = notes_of(sheets, definition)
+    notes, unmeasured = notes_of(sheets, definition), unmeasured_in(sheets, definition)
     made = made_of(sheets, code_version)
     about = [
         (text("file", "registry"), definition.name.nb),
@@ -39,9 +40,17 @@ def result_files(
     return (
         DraftFile(
             "rapport.html",
-            page(sheets, registry=definition.name.nb, title=title, period=periods, notes=notes, made=made),
+            page(
+                sheets,
+                registry=definition.name.nb,
+                title=title,
+                period=periods,
+                notes=notes,
+                made=made,
+                unmeasured=unmeasured,
+            ),
         ),
-        DraftFile("resultater.xlsx", workbook(sheets, about, notes)),
+        DraftFile("resultater.xlsx", workbook(sheets, about, (*notes, *unmeasured))),
         *(DraftFile(f"csv/{sheet.table.table}.csv", table_csv(sheet)) for sheet in sheets),
     )
 
@@ -49,6 +58,11 @@ def result_files(
 def made_of(sheets: Sequence[Sheet], code_version: str) -> list[tuple[str, str, str, str]]:
     """What each table was made from: its title, state, definition, and the version of this program."""
     return [(sheet.title, str(sheet.table.state), sheet.table.definition[:16], code_version) for sheet in sheets]
+
+
+def unmeasured_in(sheets: Sequence[Sheet], definition: Definition) -> tuple[str, ...]:
+    """What cannot be told of the quality of the data, where anything is told of it."""
+    return unmeasured_of(definition) if any(sheet.quality for sheet in sheets) else ()
 
 
 def notes_of(sheets: Sequence[Sheet], definition: Definition) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from enclave.model.table import ANY, NONE, ReleasableFigure, ReleasableTable, Statistic, Withheld
 from enclave.registry.definition import Definition, ResponseTable, ShareTable, TransitionTable
+from enclave.report.quality import number_cell
 from enclave.report.sheet import GROUP_ORDER, Cell, Format, Line, Sheet, percent, remark, time_points_of
 from enclave.report.texts import text
 
@@ -21,7 +22,7 @@ def share_sheet(table: ReleasableTable, declared: ShareTable, definition: Defini
             (
                 Cell(categories[figure.category], Format.TEXT),
                 Cell(_moment(figure, first, time_points[figure.time_point]), Format.TEXT),
-                Cell(text("group", figure.group), Format.TEXT),
+                Cell(_group(figure), Format.TEXT),
                 _count(figure),
                 *_numbers(figure),
             ),
@@ -31,7 +32,7 @@ def share_sheet(table: ReleasableTable, declared: ShareTable, definition: Defini
             table.figures,
             key=lambda figure: (
                 list(categories).index(figure.category),
-                figure.statistic is Statistic.SHARE_CHANGE,
+                figure.statistic is not Statistic.SHARE,
                 list(time_points).index(figure.time_point),
                 GROUP_ORDER.index(figure.group),
             ),
@@ -43,9 +44,11 @@ def share_sheet(table: ReleasableTable, declared: ShareTable, definition: Defini
         "below",
         *(["share_change"] if changes else []),
         *(["union"] if declared.union else []),
+        *(["compared"] if declared.compared and table.recipient else []),
         *_partition(table, exclusive=declared.exclusive),
     ]
-    share = "share_or_change" if changes else "share"
+    compared = any(figure.statistic is Statistic.STANDARDISED_DIFFERENCE for figure in table.figures)
+    share = "share_or_change" if changes else "share_or_difference" if compared else "share"
     return Sheet(
         table=table,
         kind=declared.kind,
@@ -56,6 +59,7 @@ def share_sheet(table: ReleasableTable, declared: ShareTable, definition: Defini
         scale=None,
         categories=categories,
         time_points=time_points,
+        quality=declared.compared,
     )
 
 
@@ -158,15 +162,23 @@ def _moment(figure: ReleasableFigure, first: str, later: str) -> str:
     return text("moment", "change", first=first, later=later) if is_change else later
 
 
+def _group(figure: ReleasableFigure) -> str:
+    is_difference = figure.statistic is Statistic.STANDARDISED_DIFFERENCE
+    return text("quality", "difference") if is_difference else text("group", figure.group)
+
+
 def _count(figure: ReleasableFigure) -> Cell:
-    """The numerator; a change has none, and its place stays empty."""
-    if figure.statistic is Statistic.SHARE_CHANGE:
+    """The numerator; a change or a difference has none, and its place stays empty."""
+    if figure.statistic in (Statistic.SHARE_CHANGE, Statistic.STANDARDISED_DIFFERENCE):
         return Cell("", Format.TEXT)
     return Cell(figure.count, Format.COUNT, withheld=figure.withheld)
 
 
 def _numbers(figure: ReleasableFigure) -> tuple[Cell, ...]:
-    """n, the share or its change, and the interval, in per cent or percentage points."""
+    """n, the share or its change, and the interval, in per cent or percentage points; a difference as it is."""
+    if figure.statistic is Statistic.STANDARDISED_DIFFERENCE:
+        n = Cell(figure.denominator, Format.COUNT, withheld=figure.withheld)
+        return n, *(number_cell(figure, number) for number in (figure.value, figure.low, figure.high))
     written = Format.CHANGE if figure.statistic is Statistic.SHARE_CHANGE else Format.PERCENT
     return (
         Cell(figure.denominator, Format.COUNT, withheld=figure.withheld),

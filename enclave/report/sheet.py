@@ -70,6 +70,8 @@ class Sheet:
     """the least and greatest possible answer, for the axis of a figure"""
     categories: Mapping[str, str]
     time_points: Mapping[str, str]
+    quality: bool = False
+    """whether it tells of the data and not of the participants"""
 
 
 def short_labels(labels: Sequence[str]) -> tuple[str, ...]:

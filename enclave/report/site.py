@@ -11,7 +11,7 @@ from enclave.model.table import ReleasableTable
 from enclave.registry.definition import Definition
 from enclave.report.news import Words
 from enclave.report.page import Card, Link, cards_of, environment, page
-from enclave.report.results import made_of, notes_of
+from enclave.report.results import made_of, notes_of, unmeasured_in
 from enclave.report.sheet import REPEATED, WITHHELD, Sheet
 from enclave.report.texts import LANGUAGE, period_words, text, texts
 from enclave.report.view import lay_out
@@ -102,6 +102,7 @@ def _results(period: Period, sheets: Sequence[Sheet], periods: Sequence[Period],
         period=period_words(period.tables[0].period),
         notes=(text("site", "everyone"), *notes_of(sheets, period.definition)),
         made=made_of(sheets, code_version),
+        unmeasured=unmeasured_in(sheets, period.definition),
         links=_links(period.file, periods),
     )
     return DraftFile(period.file, rendered)
@@ -137,6 +138,8 @@ def _newest(laid_out: Sequence[tuple[Period, list[Sheet]]]) -> list[Newest]:
             shown = any(line.figure.withheld is None for line in sheet.lines)
             if shown and sheet.table.table not in found:
                 cards = [card for card in cards_of(sheet) if card.number not in (WITHHELD, REPEATED)]
+                if sheet.quality and not cards:
+                    continue  # the front page is about the participants; the year's page tells of the data too
                 link = f"{period.file}#tabell-{sheet.table.table}"
                 found[sheet.table.table] = Newest(sheet.title, period.year, tuple(cards[:CARDS]), link)
     return list(found.values())

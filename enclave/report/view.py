@@ -1,7 +1,15 @@
 """A releasable table laid out once, with labels; page, workbook, CSV and figures all render this and nothing else."""
 
 from enclave.model.table import ANY, NONE, Group, ReleasableTable, Statistic
-from enclave.registry.definition import ChangeTable, Definition, LoanShareTable, ResponseTable, ShareTable
+from enclave.registry.definition import (
+    ChangeTable,
+    Definition,
+    LoanShareTable,
+    ResponseTable,
+    ShareTable,
+    TransitionTable,
+)
+from enclave.report.quality import quality_sheet
 from enclave.report.shares import response_sheet, share_sheet, transition_sheet
 from enclave.report.sheet import GROUP_ORDER, Cell, Format, Line, Sheet, percent, remark, time_points_of
 from enclave.report.texts import text
@@ -19,8 +27,10 @@ def lay_out(table: ReleasableTable, definition: Definition) -> Sheet:
             return response_sheet(table, declared, definition)
         case LoanShareTable():
             return _borrowed_sheet(table, declared, definition)
-        case _:
+        case TransitionTable():
             return transition_sheet(table, declared, definition)
+        case _:
+            return quality_sheet(table, declared, definition)
 
 
 def _change_sheet(table: ReleasableTable, declared: ChangeTable, definition: Definition) -> Sheet:

@@ -1,14 +1,14 @@
 """Courses of KAR's own definition in memory: four forms, answers and gaps drawn from a seed."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
 import polars as pl
 
-from enclave.analysis.courses import Scope
+from enclave.analysis.courses import Delivery, Scope
 from enclave.analysis.tables import result_tables
 from enclave.model.purpose import Purpose
 from enclave.model.table import ResultTable
@@ -59,10 +59,13 @@ class FormReader:
 
     courses: list[Course]
     reserved: dict[Purpose, set[int]]
+    patients: dict[str, int] = field(default_factory=dict)
 
     def read(self, form: str, *, state: int | None, purpose: Purpose) -> pl.DataFrame:
         """The rows of the form, as `Reader` promises them."""
         del state
+        if form == "institution":
+            return self._reported()
         barred = self.reserved.get(purpose, set())
         kept = [course for course in self.courses if form in course.rows and course.person not in barred]
         kept.sort(key=lambda course: (course.sender, course.number))
@@ -72,12 +75,26 @@ class FormReader:
                 "_sender": pl.Series([course.sender for course in kept], dtype=pl.String),
                 "_pseudonym": pl.Series([course.person.to_bytes(16) for course in kept], dtype=pl.Binary),
                 "_episode": pl.Series([course.number.to_bytes(16) for course in kept], dtype=pl.Binary),
+                "_drop": pl.Series([drop_of(course) for course in kept], dtype=pl.String),
             }
             | {
                 name: pl.Series([course.rows[form].get(name) for course in kept], dtype=_dtype(kind))
                 for name, kind in columns.items()
             }
         )
+
+    def _reported(self) -> pl.DataFrame:
+        """What each institution says of 2023, and of the year before."""
+        rows = [(sender, year, people) for sender, people in self.patients.items() for year in (2022, 2023)]
+        columns = {"_sender": pl.String, "report_year": pl.Int64, "arr_patients": pl.Int64}
+        return pl.DataFrame(rows, schema=columns, orient="row").with_columns(
+            arr_patients=pl.when(pl.col("report_year") == 2022).then(1).otherwise("arr_patients")
+        )
+
+
+def drop_of(course: Course) -> str:
+    """The drop that a course's rows came in: each institution sent two."""
+    return f"{course.sender}-{course.number % 2}"
 
 
 def _dtype(kind: Kind) -> type[pl.DataType]:
@@ -104,6 +121,10 @@ def made_up(
         for form, days, rate in (("follow_up_6", 182, 0.8), ("follow_up_12", 365, 0.7)):
             if chance.random() < rate:
                 rows[form] = {"response_date": ended + timedelta(days=days), **_answers(chance, form)}
+        # Of a chance of their own, so that the answers above stay what they are.
+        rows = {
+            form: row | _of_the_person(random.Random(f"{seed} {number} {form}"), form) for form, row in rows.items()
+        }
         courses.append(Course(chance.choice(institutions), number, number, rows))
     return courses
 
@@ -121,6 +142,22 @@ def _answers(chance: random.Random, form: str) -> Row:
     return row
 
 
+def _of_the_person(chance: random.Random, form: str) -> Row:
+    employed = chance.choices([True, False, None], [70, 25, 5])[0]
+    row: Row = {
+        "health": chance.choice([1, 2, 3, 4, 5, None]),
+        "employed": employed,
+        "position_percent": chance.choice([50, 100, 100, None]) if employed else None,
+    }
+    if form == "arrival":
+        row |= {
+            "sex": chance.choices(["female", "male"], [65, 35])[0],
+            "education": chance.choice(["primary", "vocational", "upper_secondary", "university_short", "not_stated"]),
+            "diagnosis_group": chance.choices(["musculoskeletal", "mental", "other"], [50, 35, 15])[0],
+        }
+    return row
+
+
 def tables_of(
     courses: list[Course],
     *,
@@ -128,10 +165,12 @@ def tables_of(
     institutions: tuple[str, ...] = ("alfa",),
     reserved: dict[Purpose, set[int]] | None = None,
     definition: Definition | None = None,
+    patients: dict[str, int] | None = None,
+    deliveries: tuple[Delivery, ...] = (),
 ) -> list[ResultTable]:
     """The tables of each institution and of everyone, in the definition's order."""
-    scope = Scope(PERIOD, institutions, 7, "d" * 64)
-    reader = FormReader(courses, reserved or {})
+    scope = Scope(PERIOD, institutions, 7, "d" * 64, deliveries)
+    reader = FormReader(courses, reserved or {}, patients or {})
     wanted = definition or kar()
     return [
         made

@@ -110,7 +110,83 @@ SHARE_SLIPS = (
     ),
 )
 
+QUALITY = f"{REPORTS}: tables"
+QUALITY_SLIPS = (
+    Slip(REPORTS, 'form = "institution"', 'form = "arrival"', f"{QUALITY}.coverage.form", "no yearly form"),
+    Slip(REPORTS, 'form = "institution"', 'form = "arr_course"', f"{QUALITY}.coverage.form", "several rows in a year"),
+    Slip(REPORTS, 'people = "arr_patients"', 'people = "mean_age"', f"{QUALITY}.coverage.people", "no whole number"),
+    Slip(REPORTS, 'variable = "education"', 'variable = "sex"', f"{QUALITY}.missing.variables.1.variable", "required"),
+    Slip(
+        REPORTS, 'variable = "education"', 'variable = "age"', f"{QUALITY}.missing.variables.1.variable", "no variable"
+    ),
+    Slip(REPORTS, 'variable = "health"', 'variable = "education"', f"{QUALITY}.missing.variables.3", "repeats"),
+    Slip(
+        REPORTS, 'asked_if = "employed"', 'asked_if = "position"', f"{QUALITY}.missing.variables.8.asked_if", "position"
+    ),
+    Slip(
+        REPORTS,
+        'asked_if = "employed"',
+        'asked_if = "position_percent"',
+        f"{QUALITY}.missing.variables.8.asked_if",
+        "not a condition",
+    ),
+    Slip(REPORTS, 'holds = "sex =', 'asked_if = "sex =', f"{QUALITY}.mix_sex.categories.female.holds", "missing"),
+    Slip(
+        REPORTS,
+        "exclusive = true\ncompared = true",
+        "union = true\nexclusive = true\ncompared = true",
+        f"{QUALITY}.mix_sex.union",
+        "exclude each other",
+    ),
+    Slip(
+        REPORTS,
+        'forms = ["arrival"]\nexclusive',
+        'forms = ["arrival", "discharge"]\nexclusive',
+        f"{QUALITY}.mix_sex.compared",
+        "several forms",
+    ),
+    Slip(REPORTS, 'first = "sick_leave', 'first = "sick_loan', f"{QUALITY}.sick_agreement.first", "sick_loan"),
+    Slip(
+        REPORTS,
+        'second = "benefits_sick_pay"',
+        "second = \"sick_leave <> 'none'\"",
+        f"{QUALITY}.sick_agreement.second",
+        "the same",
+    ),
+    Slip(REPORTS, 'kind = "refused"', 'kind = "rejected"', f"{QUALITY}.refused", "expected tags"),
+    Slip(REPORTS, 'aspect = "validity"', 'aspect = "beauty"', f"{REPORTS}: unmeasured.4.aspect", "should be"),
+    Slip(
+        REPORTS,
+        'kind = "refused"',
+        'kind = "consistency"\nforms = ["arrival"]\nitems = ["work_ability", "health"]',
+        f"{QUALITY}.refused.items",
+        "different ranges",
+    ),
+    Slip(
+        REPORTS,
+        'kind = "refused"',
+        'kind = "consistency"\nforms = ["arrival"]\nitems = ["work_ability"]',
+        f"{QUALITY}.refused.items",
+        "fewer than two",
+    ),
+    Slip(
+        REPORTS,
+        'kind = "refused"',
+        'kind = "consistency"\nforms = ["arrival"]\nitems = ["work_ability", "sex"]',
+        f"{QUALITY}.refused.items.2",
+        "no number",
+    ),
+    Slip(
+        REPORTS,
+        'kind = "refused"',
+        'kind = "implausible"\nforms = []',
+        f"{QUALITY}.refused.forms",
+        "empty",
+    ),
+)
+
 SLIPS = [
+    *QUALITY_SLIPS,
     # shape
     Slip(REGISTRY, 'version = "0.2"', "version = 0.1", f"{REGISTRY}: version", "should be a valid string"),
     Slip(REGISTRY, "retention_days = 30", 'retention_days = "30"', f"{REGISTRY}: retention_days", "valid integer"),
