@@ -178,13 +178,13 @@ def _changed(**changes: Any) -> Definition:
 
 def test_answers_to_an_older_form_are_taken_as_they_were_asked() -> None:
     """A file from before a variable was added has no such column, and is whole; a newer row without it is not."""
-    newer = _changed(work_demands={"valid_from": "2025-01-01", "required": True})
+    newer = _changed(work_adapted={"valid_from": "2025-01-01", "required": True})
 
-    assert told(judged("arrival", {}, definition=newer, without="work_demands")) == []
+    assert told(judged("arrival", {}, definition=newer, without="work_adapted")) == []
     late = {"arrival_date": "2025-02-01"}
-    assert told(judged("arrival", {**late, "work_demands": ""}, definition=newer)) == [(2, "work_demands", "required")]
+    assert told(judged("arrival", {**late, "work_adapted": ""}, definition=newer)) == [(2, "work_adapted", "required")]
     early = judged("arrival", {}, definition=newer)
-    assert told(early) == [(2, "work_demands", "variable_not_valid_on_date")]
+    assert told(early) == [(2, "work_adapted", "variable_not_valid_on_date")]
 
 
 def test_an_answer_that_is_no_longer_offered_holds_for_its_time() -> None:
