@@ -14,7 +14,7 @@ test: tools lint
 	$(RUN) -m pytest -m "not long" --numprocesses 2 --dist loadgroup
 
 test-long: tools
-	$(RUN) -m pytest -m long --timeout 7200
+	$(RUN) -m pytest -m long --numprocesses 2 --dist loadgroup --timeout 7200
 
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.identity
