@@ -255,7 +255,7 @@ def test_a_process_killed_as_it_is_started_by_the_scheduler_ends_as_if_it_had_no
     walked.require_same_end(step)
 
 
-@pytest.mark.parametrize(("name", "room"), [("rights", 0), ("admit", 60), ("admit", 300), ("seal", 60)])
+@pytest.mark.parametrize(("name", "room"), [("rights", 0), ("admit", 60), ("seal", 8), ("seal", 60)])
 def test_a_job_on_a_full_disk_says_so_and_goes_on_when_there_is_room(walked: Walked, name: str, room: int) -> None:
     """Wherever the disk is full, in a file, the log or a database, the job stops and nothing is half done for ever."""
     assert walked.fill(STEPS[NAMES.index(name)], room) == ""
