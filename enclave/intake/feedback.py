@@ -235,8 +235,7 @@ def _write_summary(
     _write_lines(sheet, lines, first=1)
     if counted:
         by_count = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        summary: list[tuple[str | int, ...]] = [SUMMARY_HEADER, *((*names, count) for names, count in by_count)]
-        _write_lines(sheet, summary, first=len(lines) + 1)
+        _write_lines(sheet, [SUMMARY_HEADER, *([*names, count] for names, count in by_count)], first=len(lines) + 1)
         _bold(sheet, len(lines) + 1)
     _bold(sheet, 1)
     for letter, width in zip("ABCDE", (36, 70, 48, 30, 10), strict=True):
