@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LIMITS = Limits(entries=256, total=64 << 20, package=True)
 TOO_MUCH = frozenset({"E_BOMB", "E_ENTRIES"})
-MOST_TAGS = 3_000_000  # of the sheet, both ends counted; some 750 000 cells
+MOST_TAGS = 2_000_000  # of the sheet, both ends counted; some 500 000 cells, or twenty seconds
 MOST_TAGS_OF_TEXTS = 2_000_000
 MOST_TAGS_OF_OTHERS = 200_000
 MOST_IN_ROW = 100_000  # elements of one row, which stands in memory whole

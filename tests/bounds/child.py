@@ -5,7 +5,6 @@ process weighs after it is what "idle" means. No limit of the process is set: wh
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -25,10 +24,13 @@ def take(folder: WorkingFolder, drop: Path, incoming: Path) -> None:
     admit(wired(folder, "admit"))
 
 
-def resident() -> int:
-    """The memory that this process holds now, in KiB."""
+def memory(which: str) -> int:
+    """The memory that this process holds (VmRSS), or held at most (VmHWM), in KiB.
+
+    Not `ru_maxrss`: that one counts the process that started this one too, and it had made the hostile file.
+    """
     status = Path("/proc/self/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0])
+    return int(status.split(f"{which}:")[1].split()[0])
 
 
 def main(settings: str, incoming: str, first: str, second: str) -> None:
@@ -36,9 +38,9 @@ def main(settings: str, incoming: str, first: str, second: str) -> None:
     folder = WorkingFolder(Path(settings).parent)
     take(folder, Path(first), Path(incoming))
     known = {drop.drop_uuid for drop in drops_of(Control(folder.control), REGISTRY)}
-    idle, started, cpu = resident(), time.monotonic(), time.process_time()
+    idle, started, cpu = memory("VmRSS"), time.monotonic(), time.process_time()
     take(folder, Path(second), Path(incoming))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = memory("VmHWM")
     (drop,) = [one for one in drops_of(Control(folder.control), REGISTRY) if one.drop_uuid not in known]
     seconds, used = time.monotonic() - started, time.process_time() - cpu
     told = {"seconds": seconds, "cpu": used, "mib": (peak - idle) // 1024, "drop": drop.drop_uuid}

@@ -126,7 +126,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "ZIP bomb of a gigabyte": Hostile("E_BOMB", payload=bomb_that_says_so),
     "ZIP that opens to the most that is let through": csv_file(bomb_at_the_limits, "encoding"),
     "manifest inside of 60 MiB": Hostile("E_INNER_MANIFEST", inner=lambda: filled(b"[")),
-    "CSV, as large as is let in, of honest rows": csv_file(lambda: honest_rows(400_000), "too_many_rows"),
+    "CSV, as large as is let in, of honest rows": csv_file(lambda: honest_rows(1_000_000), "too_many_rows"),
     "CSV of one line": csv_file(lambda: filled(b"x"), "unreadable"),
     "CSV of 20 million short rows": csv_file(lambda: filled(b"a\r\n"), "too_many_rows"),
     "CSV of lines of a million columns": Hostile(
@@ -140,24 +140,24 @@ HOSTILE: Mapping[str, Hostile] = {
     "CSV with a fault in every field": csv_file(
         lambda: (b";".join([b"x"] * len(HEADER)) + b"\r\n") * (4_000_000 // len(HEADER) - 1), "too_many_faults"
     ),
-    "XLSX of 740 000 cells": workbook(lambda: {SHEET: rows_of_cells(740_000, b"<c><v>1</v></c>")}, "header_unknown"),
-    "XLSX of 3 million tags that mean nothing": workbook(
-        lambda: {SHEET: MAIN + b"<x/>" * 2_990_000 + END}, "empty_file"
+    "XLSX of 490 000 cells": workbook(lambda: {SHEET: rows_of_cells(490_000, b"<c><v>1</v></c>")}, "header_unknown"),
+    "XLSX of 2 million tags that mean nothing": workbook(
+        lambda: {SHEET: MAIN + b"<x/>" * 1_990_000 + END}, "empty_file"
     ),
     "XLSX of tags beyond the limit": workbook(
         lambda: {SHEET: MAIN + filled(b"<x/>", 60 * MIB) + END}, "workbook_too_large"
     ),
     "XLSX of a million columns": workbook(
-        lambda: {SHEET: MAIN + b"<row>" + b"<c><v>1</v></c>" * 740_000 + b"</row>" + END}, "workbook_too_large"
+        lambda: {SHEET: MAIN + b"<row>" + b"<c><v>1</v></c>" * 490_000 + b"</row>" + END}, "workbook_too_large"
     ),
     "XLSX of 499 000 shared texts": workbook(lambda: {"xl/sharedStrings.xml": texts(499_000)}, "header_missing"),
-    "XLSX of half a million rows": workbook(
-        lambda: {SHEET: rows_of_cells(499_000, b"<c><v>1</v></c>", width=1)}, "header_unknown"
+    "XLSX of a third of a million rows": workbook(
+        lambda: {SHEET: rows_of_cells(330_000, b"<c><v>1</v></c>", width=1)}, "header_unknown"
     ),
     "XLSX of one text in a thousand cells": workbook(
         lambda: {
             "xl/sharedStrings.xml": texts(0).replace(b"</sst>", b"<si><t>" + b"x" * 32_000 + b"</t></si></sst>"),
-            SHEET: rows_of_cells(700_000, b'<c t="s"><v>0</v></c>'),
+            SHEET: rows_of_cells(490_000, b'<c t="s"><v>0</v></c>'),
         },
         "workbook_too_large",
     ),
