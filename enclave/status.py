@@ -8,6 +8,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from enclave.alarms import alarms_of, facts_of
+from enclave.completeness import deliveries_seen
 from enclave.control.database import Control
 from enclave.control.drops import drops_of
 from enclave.control.loans import loans_of
@@ -96,7 +97,10 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
         *(_requested(one) for one in requests_of(control, registry, RequestState.FILED)),
         *(
             Waiting(one.what, one.institution, one.since, one.why, one.stops)
-            for one in alarms_of(facts_of(control, registry), now, zone)
+            for one in (
+                *alarms_of(facts_of(control, registry), now, zone),
+                *deliveries_seen(folder, registry, now, zone).closing,
+            )
         ),
     ]
     return Status(

@@ -15,6 +15,7 @@ from pathlib import Path
 from enclave import durable
 from enclave.airlock.collect import unpack
 from enclave.control.agreements import language_of
+from enclave.control.deliveries import note_deliveries
 from enclave.control.drops import (
     Drop,
     count_attempt,
@@ -233,6 +234,10 @@ def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examin
     counts = replace(
         plan.counts, delivered=delivered, rejected=delivered - plan.counts.accepted - plan.counts.unchanged
     )
+    found = Counter(fault.form for fault in faults)
+    # Before the decision: killed after it, nobody opens the drop again; killed before, the same is noted anew.
+    forms = {each.records.form: found[each.records.form] for each in examined.checked}
+    note_deliveries(wiring.control, drop.drop_uuid, forms)
     with wiring.acts.act(Act.DROP_SETTLE, "drop", drop.drop_uuid) as act:
         answer = Answer(
             wiring.registry,

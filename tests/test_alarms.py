@@ -96,7 +96,7 @@ def test_keys_are_told_of_when_they_end_or_grow_old(
     assert told(keys=keys) == expected
 
 
-def test_gaps_and_silence_are_told_for_a_while() -> None:
+def test_row_33_gaps_and_silence_are_told_for_a_while() -> None:
     """A number left out is told for thirty days; nothing sent for 120 days is told until something comes."""
     assert told(seqs=(1, 3)) == [("gap in numbering", False)]
     assert told(seqs=(1, 3), sent=NOW - timedelta(days=31)) == []

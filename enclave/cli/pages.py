@@ -1,6 +1,9 @@
 """The data processor's pages in `pages/`, written after each `run --once` and each `status`."""
 
+from zoneinfo import ZoneInfo
+
 from enclave import durable
+from enclave.completeness import Deliveries, deliveries_seen
 from enclave.control.database import Control
 from enclave.control.loans import Loan, loans_of
 from enclave.folders import WorkingFolder
@@ -16,13 +19,15 @@ def write_pages(folder: WorkingFolder, settings: Settings) -> None:
     now = utc_now()
     for registry in sorted(settings.registries):
         seen = look(folder, registry, now)
+        delivered = deliveries_seen(folder, registry, now, ZoneInfo(settings.time_zone))
         page = status_page(
             title=f"Status of {registry}",
             server=settings.server,
             at=now,
             alarm=f"Halted: {seen.halted}. See `enclave recover`." if seen.halted else "",
-            blocks=_blocks(seen),
+            blocks=[*_blocks(seen), *_completeness(delivered)],
             facts={f"drops {name}": number for name, number in seen.drops},
+            figures=_figures(delivered),
         )
         durable.write(folder.pages / f"{registry}.html", page, mode=0o644)
         for loan in loans_of(Control(folder.control), registry):
@@ -45,6 +50,39 @@ def _blocks(seen: Status) -> list[Block]:
         Block("Releases", ("state", "how many"), tuple((name, str(number)) for name, number in seen.releases)),
         Block("Loans", ("loan", "state", "due"), seen.loans),
         Block("Last runs that failed", ("job", "started", "reason"), seen.failed_runs),
+    ]
+
+
+def _completeness(seen: Deliveries) -> list[Block]:
+    """Which forms came from whom, this year and last, in drops; what was expected and did not come says so."""
+    return [
+        Block(
+            "Deliveries expected and come",
+            ("institution", "form", "year", "due", "drops"),
+            tuple(
+                (
+                    one.institution,
+                    one.form,
+                    str(one.year),
+                    one.due.isoformat() if one.due else "",
+                    str(one.came) if one.came else "none",
+                )
+                for one in seen.expected
+            ),
+        )
+    ]
+
+
+def _figures(seen: Deliveries) -> list[str]:
+    if not seen.years:
+        return []
+    # Loads a drawing library, which a server without drops has no use for.
+    from enclave.report.traffic import traffic_figure, years_figure
+
+    days = seen.traffic
+    return [
+        traffic_figure(days.first, days.submitted, days.fetched),
+        years_figure([(one.year, one.without_fault, one.with_faults, one.rejected) for one in seen.years]),
     ]
 
 

@@ -118,6 +118,15 @@ drop = Table(
     _one_of("state", DropState),
 )
 
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("drop_uuid", Text, primary_key=True),
+    Column("form", Text, primary_key=True),
+    Column("faults", Integer, nullable=False),
+    comment="which forms an opened drop held, and how many faults each had; nothing about its rows",
+)
+
 sighting = Table(
     "sighting",
     metadata,

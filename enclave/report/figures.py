@@ -52,7 +52,7 @@ def svg(sheet: Sheet) -> str:
                 draw_transitions(canvas, sheet, drawn)
         written = io.BytesIO()
         canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _embedded(written.getvalue().decode("utf-8"), name, sheet.title, _description(sheet))
+    return embedded(written.getvalue().decode("utf-8"), name, sheet.title, _description(sheet))
 
 
 def is_drawn(sheet: Sheet) -> bool:
@@ -137,7 +137,7 @@ def _description(sheet: Sheet) -> str:
     return what + text("figure", "description")
 
 
-def _embedded(written: str, name: str, title: str, description: str) -> str:
+def embedded(written: str, name: str, title: str, description: str) -> str:
     """The `<svg>` element alone, named for screen readers, with ids that no other figure of the page has."""
     element = written[written.index("<svg") :].strip()
     element = re.sub(r"<metadata>.*?</metadata>\s*", "", element, flags=re.DOTALL)

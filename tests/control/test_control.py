@@ -1,20 +1,25 @@
 """The control database: its schema, its states, and the evidence that it holds."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 from enclave.audit.record import Position
-from enclave.control.database import Control, create_control
+from enclave.control.agreements import Agreement, agreement_on, agreements_of, enter_agreement, language_of
+from enclave.control.database import MIGRATIONS, Control, create_control
 from enclave.control.drops import Drop, add_drop, drops_of, expire_drop, find_drop, settle_drop
 from enclave.control.institutions import Institution, add_institution, find_institution
 from enclave.control.releases import cancel_unsealed, decide, propose, released_tables, releases_of
 from enclave.control.runs import Run, apply_definition, begin_run, current_definition, end_run, last_run
+from enclave.control.sender_keys import keys_of
 from enclave.control.tables import metadata
 from enclave.errors import Halt, Refused
 from enclave.flow import DropState, ReleaseState
@@ -183,3 +188,47 @@ def test_a_run_that_was_killed_is_no_last_run(control: Control) -> None:
     last = last_run(control, "kar", "collect")
     assert last is not None
     assert last.run_id == "1"
+
+
+def test_a_database_of_the_version_before_goes_on_as_it_was(tmp_path: Path) -> None:
+    """Institutions get an agreement and keys without dates; drops count as signed, packages as not fetched."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{tmp_path / 'control.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.execute(
+            text(
+                "INSERT INTO institution (registry, institution_id, name, role, signing_key, inbound_key_id, added_at)"
+                " VALUES ('kar', 'klinikk', 'Klinikk', 'sender', 'ssh-ed25519 AAAA', 'klinikk-1', '2025-01-01')"
+            )
+        )
+        command.upgrade(config, "head")
+    engine.dispose()
+
+    migrated = Control(tmp_path / "control.db")
+
+    agreed = agreement_on(migrated, "kar", "klinikk", NOW.date())
+    assert agreed == Agreement("kar", "klinikk", None, None, False, "nb", "2025-01-01")
+    assert {(one.kind, one.key, one.holds_at(NOW)) for one in keys_of(migrated, "kar")} == {
+        ("signing", "ssh-ed25519 AAAA", True),
+        ("passphrase", "klinikk-1", True),
+    }
+
+
+def test_an_agreement_replaces_one_of_the_same_first_day_and_one_without_days(control: Control) -> None:
+    """What was agreed on until further notice ends where days are given; two that follow each other both stand."""
+    first = Agreement("kar", "klinikk", None, None, False, "nb", NOW.isoformat())
+    this_year = replace(first, valid_from=date(2026, 1, 1), valid_to=date(2026, 12, 31))
+    shorter = replace(this_year, valid_to=date(2026, 6, 30), language="en")
+    next_year = replace(first, valid_from=date(2027, 1, 1), valid_to=date(2027, 12, 31))
+    with control.changing(at(1)) as connection:
+        for entered in (first, this_year, shorter, next_year):
+            enter_agreement(connection, entered)
+
+    assert agreements_of(control, "kar") == (shorter, next_year)
+    assert agreement_on(control, "kar", "klinikk", date(2026, 6, 30)) == shorter
+    assert agreement_on(control, "kar", "klinikk", date(2026, 7, 1)) is None
+    assert language_of(control, "kar", "klinikk") == "nb"
+    assert language_of(control, "kar", "nobody") == "nb"

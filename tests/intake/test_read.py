@@ -64,7 +64,9 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them() -> None:
         (file_of({}).replace(b"free", b"fri"), [(0, "", "header_unknown"), (0, "free", "header_missing")]),
     ],
 )
-def test_a_fault_of_the_file_keeps_all_its_rows_out(content: bytes, expected: list[tuple[int, str, str]]) -> None:
+def test_row_41_a_fault_of_the_file_keeps_all_its_rows_out(
+    content: bytes, expected: list[tuple[int, str, str]]
+) -> None:
     """What is wrong with the whole file is told once, and no row of it is taken."""
     assert faults(content) == expected
     assert checked(content).records.frame.height == 0
@@ -79,7 +81,7 @@ def test_a_fault_of_the_file_keeps_all_its_rows_out(content: bytes, expected: li
         (file_of({"occupation": "blåbær"}).replace(b";", b"\t"), "read_as_tab"),
     ],
 )
-def test_another_dialect_is_recognised_and_told(content: bytes, note: str) -> None:
+def test_row_41_another_dialect_is_recognised_and_told(content: bytes, note: str) -> None:
     """Latin-1, commas and tabs give the same rows as the declared dialect, and the sender is told how it was read."""
     result = checked(content)
     declared = checked(file_of({"occupation": "blåbær"}))

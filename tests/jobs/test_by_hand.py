@@ -64,7 +64,7 @@ def test_a_signed_drop_is_recorded_as_signed(server: Senders) -> None:
     assert (drop.reason, drop.signed, server.receipt(drop)["signed"]) == ("", True, True)
 
 
-def test_without_the_agreement_a_loose_file_is_refused(server: Senders) -> None:
+def test_row_30_without_the_agreement_a_loose_file_is_refused(server: Senders) -> None:
     """An agreement that does not name it is no leave, also not for what was seen before."""
     by_hand(server)
     server.run("collect")
@@ -107,7 +107,7 @@ def test_what_is_no_zip_or_still_grows_is_not_taken_for_one(server: Senders) -> 
     assert sorted(server.outcomes(SENDER)) == ["E_DROP_KIND", "admitted"]
 
 
-def test_the_same_file_again_is_a_replay(server: Senders) -> None:
+def test_row_31_the_same_file_again_is_a_replay(server: Senders) -> None:
     """A file that was admitted and is placed again under another name stores nothing twice."""
     first = by_hand(server).read_bytes()
     server.run("collect")

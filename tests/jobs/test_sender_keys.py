@@ -36,7 +36,9 @@ def row(number: int) -> list[dict[str, object]]:
     return [arrival(number, f"K-{number}")]
 
 
-def test_a_key_that_ended_after_collection_still_holds_and_one_that_ended_before_does_not(server: Senders) -> None:
+def test_row_27_a_key_that_ended_after_collection_still_holds_and_one_that_ended_before_does_not(
+    server: Senders,
+) -> None:
     """Through the overlap both keys are taken; the old one is refused after it, whenever the drop is opened."""
     new, public = sshsig.new_key("new")
     server.send(SENDER, row(1))
@@ -68,7 +70,7 @@ def test_a_key_that_was_not_registered_at_collection_is_told_so(server: Senders)
     assert server.outcomes(SENDER) == ["E_SIGNER_NOT_YET"]
 
 
-def test_a_revoked_key_holds_at_no_time(server: Senders) -> None:
+def test_row_27_a_revoked_key_holds_at_no_time(server: Senders) -> None:
     """Revoked, it opens neither what lies collected nor what comes; another sender's key is not touched."""
     server.send(SENDER, row(1))
     server.send(OTHER, row(2))
@@ -89,7 +91,7 @@ def test_a_revoked_key_holds_at_no_time(server: Senders) -> None:
         server.registrar.rotate_signing_key(SENDER, key.key, overlap_days=1)
 
 
-def test_a_passphrase_is_rotated_with_an_overlap(server: Senders, tmp_path: Path) -> None:
+def test_row_27_a_passphrase_is_rotated_with_an_overlap(server: Senders, tmp_path: Path) -> None:
     """Both open through the overlap, the old one not after it; the letter shows the new one alone, to send with."""
     letter = server.letters[SENDER]
     server.registrar.rotate_passphrase(SENDER, tmp_path / "brev.html", TODAY, overlap_days=30)

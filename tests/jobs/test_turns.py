@@ -136,4 +136,6 @@ def test_a_fetched_package_is_noticed_and_one_that_is_not_grows_old_visibly(tmp_
     assert feedback.fetched_at is None
     assert receipt.fetched_at < (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     told = look(server.folder, REGISTRY, datetime.now(UTC) + timedelta(days=20)).waiting
-    assert [(one.what, one.why) for one in told] == [("package of feedback", "not fetched for 20 days")]
+    assert [(one.what, one.why) for one in told if one.what.startswith("package")] == [
+        ("package of feedback", "not fetched for 20 days")
+    ]

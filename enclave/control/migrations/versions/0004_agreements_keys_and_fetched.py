@@ -35,6 +35,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("registry", "institution_id", "kind", "key"),
         comment="public signing keys, and the ids of passphrases, with the times at which they hold",
     )
+    op.create_table(
+        "delivery",
+        sa.Column("drop_uuid", sa.Text(), nullable=False),
+        sa.Column("form", sa.Text(), nullable=False),
+        sa.Column("faults", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("drop_uuid", "form"),
+        comment="which forms an opened drop held, and how many faults each had; nothing about its rows",
+    )
     op.add_column("drop_", sa.Column("signed", sa.Boolean(), server_default="1", nullable=False))
     op.add_column("release_", sa.Column("fetched_at", sa.Text(), nullable=True))
     op.execute("INSERT INTO agreement SELECT registry, institution_id, '', '', 0, 'nb', added_at FROM institution")
