@@ -125,6 +125,7 @@ class Act(StrEnum):
     TABLES_KEEP = "tables.keep"
     RELEASE_DRAFT = "release.draft"
     SITE_DRAFT = "site.draft"
+    EXTRACT_DRAFT = "extract.draft"
     RELEASE_PROPOSE = "release.propose"
     RELEASE_DECIDE = "release.decide"
     RELEASE_SEAL = "release.seal"
@@ -205,6 +206,9 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         Act.SITE_DRAFT: Rule(
             ("release",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, made again"
         ),
+        Act.EXTRACT_DRAFT: Rule(
+            ("release",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, made again"
+        ),
         Act.RELEASE_PROPOSE: Rule(
             ("release",), Evidence.CONTROL, "a named draft that is not in the ledger yet; entered again"
         ),
@@ -226,7 +230,7 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         Act.PERSON_MARK: Rule(("rights",), Evidence.VAULT, "nothing, or the person marked; marked again"),
         Act.PERSON_WITHDRAW: Rule(("rights",), Evidence.REGISTRY, "nothing, or the withdrawal in force"),
         Act.REQUEST_CLOSE: Rule(
-            ("rights", "destroy", "link", "give_back"),
+            ("rights", "destroy", "link", "release", "give_back"),
             Evidence.CONTROL,
             "a withdrawal in force whose unsealed drafts still stand; cancelled again",
         ),

@@ -11,6 +11,7 @@ from enclave.alarms import alarms_of, facts_of
 from enclave.completeness import deliveries_seen
 from enclave.control.database import Control
 from enclave.control.drops import drops_of
+from enclave.control.extracts import extracts_of
 from enclave.control.loans import loans_of
 from enclave.control.releases import releases_of
 from enclave.control.requests import Request, requests_of
@@ -21,10 +22,16 @@ from enclave.halted import halt_mark
 from enclave.settings import read_settings
 
 CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
-    {"destroy_loan": "destroy", "loan_order": "link", "own_rows": "give_back"}
+    {
+        "destroy_loan": "destroy",
+        "loan_order": "link",
+        "own_rows": "give_back",
+        "extract": "release",
+        "close_extract": "release",
+    }
 )
 """The job that carries out a kind of request; all others are for `rights`."""
-NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key"})
+NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key", "extract"})
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,17 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
             Waiting(f"loan {loan.loan_id}", loan.lender, "", f"due {loan.due}", loan.due < now.date())
             for loan in loans
             if loan.state in (LoanState.OPEN, LoanState.LINKED)
+        ),
+        *(
+            Waiting(
+                f"extract {one.terms.extract_id}",
+                one.terms.recipient,
+                one.lent_at,
+                f"due {one.terms.due}" + (", overdue: ask for the confirmation" if one.is_overdue(now.date()) else ""),
+                one.is_overdue(now.date()),
+            )
+            for one in extracts_of(control, registry)
+            if one.state == "lent"
         ),
         *(_requested(one) for one in requests_of(control, registry, RequestState.FILED)),
         *(

@@ -1,6 +1,7 @@
 """Result tables and the ledger → drafts, one for each institution and period, that wait for a person's approval.
 
-The national pages are drafted last, and wait for two people.
+Research extracts that two people asked for are made here too. The national pages are drafted last, and wait for two
+people.
 """
 
 from enclave import __version__
@@ -19,6 +20,7 @@ from enclave.release.gate import policy_of
 from enclave.report.results import result_files
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
+from jobs.extracts import answer_extracts
 from jobs.requested import require_state
 from jobs.site import new_site, newest_borrowed
 
@@ -36,6 +38,7 @@ def release(wiring: Wiring) -> dict[str, int]:
         if new:
             _draft(wiring, recipient, shown, new, tables)
             counts["drafts"] += 1
+    counts |= answer_extracts(wiring)
     counts["sites"] = _draft_site(wiring)
     return counts
 

@@ -103,8 +103,8 @@ _JOBS = (
     Job(
         "release",
         ("disclosure", "report", "release"),
-        "result tables and the ledger",
-        "drafts for each institution and for the national pages, that wait for approval",
+        "result tables and the ledger; registry rows for a signed research extract",
+        "drafts for each institution and for the national pages, that wait for approval; sealed extracts",
         Network.DATABASE,
         private_keys=("registry-db",),
         public_keys=("drafts", "viewing"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from enclave import __version__, durable
+from enclave.control.extracts import extracts_of
 from enclave.control.institutions import institutions_of
 from enclave.control.loans import loans_of
 from enclave.control.releases import Release, released_tables, releases_of, tables_of
@@ -23,7 +24,7 @@ from enclave.model.draft import Draft, DraftFile, Kind
 from enclave.model.table import ReleasableTable, ResultTable, Withheld
 from enclave.registry.load import LoadedDefinition, load_kept
 from enclave.report.news import Words, read_words
-from enclave.report.site import Borrowed, Period, site_files
+from enclave.report.site import Borrowed, Period, Project, site_files
 from enclave.wiring import Wiring
 
 SITE = "site-"
@@ -57,7 +58,12 @@ def new_site(wiring: Wiring) -> NewSite | None:
     if not tables or words is None:
         return None
     files = site_files(
-        chosen, wiring.definition.definition, words=words, loans=_loans(wiring), code_version=__version__
+        chosen,
+        wiring.definition.definition,
+        words=words,
+        loans=_loans(wiring),
+        projects=_projects(wiring),
+        code_version=__version__,
     )
     subject = f"{SITE}{_digest(files)}"
     newest = max((one for one in site if one.state is ReleaseState.DELIVERED), key=_delivered_at, default=None)
@@ -176,6 +182,24 @@ def _loans(wiring: Wiring) -> list[Borrowed]:
             )
         )
     return told
+
+
+def _projects(wiring: Wiring) -> list[Project]:
+    """What was lent to research, and to whom; not what two people have only agreed on."""
+    names = {one.institution_id: one.name for one in institutions_of(wiring.control, wiring.registry)}
+    return [
+        Project(
+            one.terms.project,
+            one.terms.purpose,
+            names.get(one.terms.recipient, one.terms.recipient),
+            one.terms.legal_basis,
+            date.fromisoformat(one.lent_at[:10]),
+            one.terms.due,
+            date.fromisoformat(one.closed_at[:10]) if one.closed_at else None,
+        )
+        for one in extracts_of(wiring.control, wiring.registry)
+        if one.lent_at
+    ]
 
 
 def _digest(files: Sequence[DraftFile]) -> str:

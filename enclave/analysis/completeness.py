@@ -21,12 +21,7 @@ from enclave.model.purpose import Purpose
 from enclave.model.table import Figure, Group, ResultTable, Statistic
 from enclave.registry.definition import Definition, Form
 from enclave.registry.expressions import columns_of, parse, to_polars
-from enclave.registry.quality import Asked, CoverageTable, MissingTable
-
-REGISTERED = "registered"
-"""the one category of a coverage table"""
-WHOLE_FORM = "form"
-"""the category of rows that are not there at all"""
+from enclave.registry.quality import REGISTERED, WHOLE_FORM, Asked, CoverageTable, MissingTable
 
 ByInstitution = Mapping[str, int]
 

@@ -13,12 +13,7 @@ from enclave.model.purpose import Purpose
 from enclave.model.table import Figure, Group, ResultTable, Statistic
 from enclave.registry.definition import Definition, Form
 from enclave.registry.expressions import columns_of, parse, to_polars
-from enclave.registry.quality import AgreementTable, ConsistencyTable
-
-AGREE = "agree"
-"""the one category of an agreement table"""
-SCALE = "scale"
-"""the one category of a consistency table"""
+from enclave.registry.quality import AGREE, SCALE, AgreementTable, ConsistencyTable
 
 
 def agreement_tables(

@@ -22,10 +22,7 @@ from enclave.model.purpose import Purpose
 from enclave.model.table import ByInstitution, Figure, Group, ResultTable, Statistic
 from enclave.registry.definition import Check, Definition, Form
 from enclave.registry.expressions import columns_of, parse, to_polars
-from enclave.registry.quality import ImplausibleTable, RefusedTable
-
-REFUSED = "refused"
-"""the one category of a table of refused rows"""
+from enclave.registry.quality import REFUSED, ImplausibleTable, RefusedTable
 
 
 def implausible_tables(

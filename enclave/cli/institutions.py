@@ -31,14 +31,14 @@ def add(
     letter: Annotated[
         Path | None, typer.Option(help="New file for the passphrases as JSON, for a program; people get the letter.")
     ] = None,
-    role: Annotated[str, typer.Option(help="sender, lender or auditor.")] = "sender",
+    role: Annotated[str, typer.Option(help="sender, lender, auditor or researcher.")] = "sender",
     age_key: Annotated[
         Path | None, typer.Option(help="A lender's public age key file; lists of people are sealed to it.")
     ] = None,
 ) -> None:
     """Add an institution. Its passphrases are drawn here and shown once: with --letter, or by `institution letter`."""
-    if role not in ("sender", "lender", "auditor"):
-        raise typer.BadParameter("is not sender, lender or auditor", param_hint="--role")
+    if role not in ("sender", "lender", "auditor", "researcher"):
+        raise typer.BadParameter("is not sender, lender, auditor or researcher", param_hint="--role")
     session = open_session(context)
     opens_with = age_key.read_text(encoding="utf-8").strip() if age_key else ""
     drawn = session.desk.add_institution(

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from enclave.cli import audit, drops, institutions, jobs_, loans, persons, registries, releases, requests, server
+from enclave.cli import (
+    audit,
+    drops,
+    extracts,
+    institutions,
+    jobs_,
+    loans,
+    persons,
+    registries,
+    releases,
+    requests,
+    server,
+)
 from enclave.cli.client import app as client
 from enclave.errors import EnclaveError
 
@@ -36,6 +48,7 @@ app.add_typer(jobs_.app, name="job")
 app.add_typer(drops.app, name="drop")
 app.add_typer(institutions.app, name="institution")
 app.add_typer(loans.app, name="loan")
+app.add_typer(extracts.app, name="extract")
 app.add_typer(releases.app, name="release")
 app.add_typer(persons.app, name="person")
 app.add_typer(requests.app, name="request")

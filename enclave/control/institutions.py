@@ -14,7 +14,7 @@ from enclave.errors import Refused, explain
 explain("R_INSTITUTION_EXISTS", "This institution is known already.", "See `enclave institution list`.")
 explain("R_INSTITUTION_UNKNOWN", "There is no such institution.", "Add it with `enclave institution add`.")
 
-Role = Literal["sender", "lender", "auditor"]
+Role = Literal["sender", "lender", "auditor", "researcher"]
 
 
 @dataclass(frozen=True)

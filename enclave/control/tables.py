@@ -64,7 +64,7 @@ institution = Table(
     Column("inbound_key_id", Text, nullable=False),
     Column("added_at", Text, nullable=False),
     Column("age_key", Text, nullable=False, server_default=""),
-    CheckConstraint("role IN ('sender', 'lender', 'auditor')", name="role_is_known"),
+    CheckConstraint("role IN ('sender', 'lender', 'auditor', 'researcher')", name="role_is_known"),
 )
 
 agreement = Table(

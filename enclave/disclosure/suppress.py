@@ -14,6 +14,7 @@ from enclave.disclosure.policy import COEFFICIENT_DECIMALS, SHARE_DECIMALS, Poli
 from enclave.disclosure.remainder import SHARES, change_passes, remainder
 from enclave.model.table import (
     ANY,
+    COEFFICIENTS,
     NONE,
     Figure,
     Group,
@@ -25,7 +26,6 @@ from enclave.model.table import (
 )
 
 NOBODY = ""
-COEFFICIENTS = frozenset({Statistic.STANDARDISED_DIFFERENCE, Statistic.KAPPA, Statistic.ALPHA})
 TELLING_DIGITS = 10
 ALL_THE_SAME = 1e-9  # an interval narrower than this tells that everyone answered alike
 

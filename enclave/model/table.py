@@ -40,6 +40,10 @@ class Statistic(StrEnum):
     ALPHA = "alpha"
 
 
+COEFFICIENTS = frozenset({Statistic.STANDARDISED_DIFFERENCE, Statistic.KAPPA, Statistic.ALPHA})
+"""Statistics that are neither a share nor in a variable's own unit."""
+
+
 ByInstitution = tuple[tuple[str, int], ...]
 """How many different people each institution holds of some, sorted by institution."""
 

@@ -8,6 +8,7 @@ from enclave.registry.expression import Type
 from enclave.registry.expressions import ExpressionError, columns_of, parse
 from enclave.registry.mistake import Found, repeated
 from enclave.registry.quality import (
+    WHOLE_FORM,
     AgreementTable,
     ConsistencyTable,
     CoverageTable,
@@ -18,8 +19,6 @@ from enclave.registry.quality import (
 )
 
 Path = tuple[str | int, ...]
-WHOLE_FORM = "form"
-"""the line of a table of missing answers that counts rows that are not there; no variable may be called so in it"""
 
 
 def quality_mistakes(definition: Definition, table: QualityTable, path: Path) -> Iterator[Found]:

@@ -9,6 +9,14 @@ from typing import Literal
 from enclave.model.drop import Closed
 from enclave.registry.label import Label, Name
 
+REGISTERED = "registered"
+REFUSED = "refused"
+AGREE = "agree"
+SCALE = "scale"
+"""The one category that a table of coverage, refused rows, agreement or consistency has."""
+WHOLE_FORM = "form"
+"""The category of a table of missing answers that counts rows that are not there at all."""
+
 
 class CoverageTable(Closed):
     """Completeness: people registered in the year, of those whom the institution itself says that it had.

@@ -105,6 +105,15 @@ POLICIES: Mapping[Kind, Policy] = MappingProxyType(
             required=("bestilling.age", "bestilling.txt"),
             from_rows=True,
         ),
+        Kind.EXTRACT: Policy(
+            box=Box.BUNDLES,
+            # Two people decided already: the project lead signed the request, and the job checked the signature.
+            needs_person=False,
+            # The rows inside are ciphertext to the project alone.
+            names_people=False,
+            required=("uttrekk.age", "uttrekk.txt", "variabler.csv"),
+            from_rows=True,
+        ),
         Kind.KIT: Policy(
             box=Box.BUNDLES,
             needs_person=False,

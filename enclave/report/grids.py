@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enclave.model.table import ANY, Group, ReleasableFigure, Statistic
-from enclave.report.quality import COEFFICIENTS, number_cell
+from enclave.model.table import ANY, COEFFICIENTS, Group, ReleasableFigure, Statistic
+from enclave.report.quality import number_cell
 from enclave.report.sheet import GROUP_ORDER, Cell, Format, Sheet, percent
 from enclave.report.texts import text
 

@@ -32,8 +32,7 @@ class Section:
     figure: Markup
     grid: Grid
     notes: tuple[str, ...]
-    quality: bool = False
-    is_drawn: bool = True
+    is_drawn: bool
     """whether such a table has a figure where it has numbers"""
 
 
@@ -101,7 +100,6 @@ def _section(sheet: Sheet) -> Section:
         figure=Markup(svg(sheet)),  # noqa: S704 – our own SVG, whose texts matplotlib and `figures` escape
         grid=grid(sheet),
         notes=sheet.notes,
-        quality=sheet.quality,
         is_drawn=is_drawn(sheet),
     )
 

@@ -1,8 +1,13 @@
 """Tables of data quality, laid out: each line one thing that was looked at, for own, others and all, with its n."""
 
-from enclave.model.table import ReleasableFigure, ReleasableTable, Statistic
+from enclave.model.table import COEFFICIENTS, ReleasableFigure, ReleasableTable, Statistic
 from enclave.registry.definition import Definition
 from enclave.registry.quality import (
+    AGREE,
+    REFUSED,
+    REGISTERED,
+    SCALE,
+    WHOLE_FORM,
     AgreementTable,
     ConsistencyTable,
     CoverageTable,
@@ -14,7 +19,6 @@ from enclave.registry.quality import (
 from enclave.report.sheet import GROUP_ORDER, Cell, Format, Line, Sheet, percent, remark, time_points_of
 from enclave.report.texts import text
 
-COEFFICIENTS = frozenset({Statistic.STANDARDISED_DIFFERENCE, Statistic.KAPPA, Statistic.ALPHA})
 COEFFICIENT_DECIMALS = 2
 NOTES = {"missing": "unanswered"}
 """the note of a kind of table, where it is not called as the kind is"""
@@ -80,18 +84,18 @@ def _names(declared: QualityTable, definition: Definition) -> dict[str, str]:
             forms = [definition.form(form) for form in declared.forms]
             labels = {variable.name: variable.label.nb for form in forms for variable in form.variables}
             asked = {one.variable: labels[one.variable] for one in declared.variables}
-            return {"form": text("quality", "form"), **asked}
+            return {WHOLE_FORM: text("quality", "form"), **asked}
         case ImplausibleTable():
             forms = [definition.form(form) for form in declared.forms]
             return {check.id: check.label.nb for form in forms for check in form.checks}
         case AgreementTable():
-            return {"agree": text("quality", "agree")}
+            return {AGREE: text("quality", "agree")}
         case ConsistencyTable():
-            return {"scale": text("quality", "alpha")}
+            return {SCALE: text("quality", "alpha")}
         case CoverageTable():
-            return {"registered": text("quality", "registered")}
+            return {REGISTERED: text("quality", "registered")}
         case RefusedTable():
-            return {"refused": text("quality", "refused")}
+            return {REFUSED: text("quality", "refused")}
 
 
 def _name(figure: ReleasableFigure, names: dict[str, str]) -> str:

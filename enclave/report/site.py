@@ -50,6 +50,19 @@ class Borrowed:
 
 
 @dataclass(frozen=True)
+class Project:
+    """What everyone may know of a project that data are lent to: no count, and nothing about a person."""
+
+    project: str
+    purpose: str
+    recipient: str
+    legal_basis: str
+    lent: date
+    due: date
+    closed: date | None
+
+
+@dataclass(frozen=True)
 class Newest:
     """The newest numbers of one table, and where the rest of it stands."""
 
@@ -65,6 +78,7 @@ def site_files(
     *,
     words: Words,
     loans: Sequence[Borrowed],
+    projects: Sequence[Project] = (),
     code_version: str,
 ) -> tuple[DraftFile, ...]:
     """Every page of the site; the same arguments give the same bytes. ValueError for a table that is not for everyone.
@@ -80,7 +94,7 @@ def site_files(
         _words_page(INDEX, definition, newest_first, words=words, newest=_newest(laid_out)),
         *(_results(one, sheets, newest_first, code_version) for one, sheets in laid_out),
         _words_page("nyheter.html", definition, newest_first, words=words),
-        _words_page("koblinger.html", definition, newest_first, loans=_told(loans)),
+        _words_page("koblinger.html", definition, newest_first, loans=_told(loans), projects=_lent(projects)),
         _words_page("bli-med.html", definition, newest_first, words=words),
     )
 
@@ -155,6 +169,22 @@ def _told(loans: Sequence[Borrowed]) -> list[list[str]]:
             _day(one.destroyed) if one.destroyed else text("site", "not_destroyed"),
         ]
         for one in sorted(loans, key=lambda one: (one.due, one.loan_id), reverse=True)
+    ]
+
+
+def _lent(projects: Sequence[Project]) -> list[list[str]]:
+    """Ongoing projects first, then those that have ended."""
+    return [
+        [
+            one.project,
+            one.purpose,
+            one.recipient,
+            one.legal_basis,
+            _day(one.lent),
+            _day(one.due),
+            text("site", "ended", day=_day(one.closed)) if one.closed else text("site", "ongoing"),
+        ]
+        for one in sorted(projects, key=lambda one: (one.closed is not None, one.lent, one.project))
     ]
 
 

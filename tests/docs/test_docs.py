@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enclave.crypto import sshsig
+from enclave.crypto import age, sshsig
 from enclave.crypto.keyring import KEY_KINDS
 from tests.docs.blocks import with_blocks
 
@@ -87,8 +87,9 @@ def test_every_command_of_readme_runs(tmp_path: Path) -> None:
 
 def test_every_command_of_the_operators_guide_runs(tmp_path: Path) -> None:
     """The blocks of commands in docs/operator.md can be typed from top to bottom."""
-    for name in ("lead", "klinikk"):
+    for name in ("lead", "klinikk", "universitet"):
         (tmp_path / f"{name}.pub").write_text(sshsig.new_key(name)[1] + "\n", encoding="utf-8")
+    (tmp_path / "universitet.age").write_text(age.new_identity()[1] + "\n", encoding="utf-8")
 
     _type("".join(re.findall(r"```sh\n(.*?)```", OPERATOR, re.DOTALL)), tmp_path)
 
