@@ -7,6 +7,7 @@ from html import escape
 
 from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from enclave.model.table import ANY, NONE, Group, ReleasableFigure, Statistic
@@ -50,9 +51,19 @@ def svg(sheet: Sheet) -> str:
                 draw_response(canvas, sheet, drawn)
             case _:
                 draw_transitions(canvas, sheet, drawn)
+        _lay_out(canvas)
         written = io.BytesIO()
         canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _embedded(written.getvalue().decode("utf-8"), name, sheet.title, _description(sheet))
+
+
+def _lay_out(canvas: Canvas) -> None:
+    """Make room for the labels once, by the metrics of SVG; matplotlib itself would draw the whole figure twice."""
+    FigureCanvasSVG(canvas)
+    engine = canvas.get_layout_engine()
+    if engine is not None:
+        engine.execute(canvas)
+    canvas.set_layout_engine("none")
 
 
 def _draw_means(axes: Axes, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> None:
