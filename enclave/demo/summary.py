@@ -184,13 +184,13 @@ def _tell(folder: Path, summary: Mapping[str, Any], console: Console) -> None:
         "Who they are stands only in the encrypted vault, and in clear in the folders of those who sent or lent it.",
         f"The loan met {link['rate']:.1%} of the people and is {summary['loan']['state']}: its key is gone,",
         "and NAV has a certificate.",
-        f"The clinics have verified and opened {summary['bundles']['delivered']} result bundles, one for each year;",
+        f"The clinics have verified and opened {summary['bundles']['delivered']} result bundles, one a year each;",
         "small numbers are withheld (·). Two people approved the national pages, which are published.",
         f"The audit log of {audit['records']} records was verified by a program that needs nothing of this server.",
         "",
         f"Open these, below {folder}:",
-        *(f"  {path:<55}  {MEANINGS[name]}" for name, path in summary["files"].items()),
-        f"  {'persons.csv':<55}  who got which pseudonym, and what became of each",
-        f"  {'summary.json':<55}  what was counted, for programs",
+        *(f"  {path:<60}{MEANINGS[name]}" for name, path in summary["files"].items()),
+        f"  {'persons.csv':<60}who got which pseudonym, and what became of each",
+        f"  {'summary.json':<60}what was counted, for programs",
     ):
         console.print(line)
