@@ -21,11 +21,11 @@ def postgres_database(postgres_cluster: Cluster) -> Callable[[], str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file run in one worker, and so do all tests of the demo, which is walked once for them.
+    """Tests of one file run in one worker, and so do all that look at the demo, which is walked once for them.
 
     Long sweeps name their own groups, so that two workers share one file.
     """
     for item in items:
-        group = "demo" if item.path.parent.name == "demo" else str(item.path)
+        group = "demo" if item.path.parent.name in {"demo", "browser"} else str(item.path)
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(group))

@@ -18,13 +18,10 @@ from jobs.confine import landlock_version
 from jobs.road import run_once
 from jobs.scheduler import PAUSE, run_scheduler
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add these commands at the top level."""
-    for command in (init, run, pause, status, doctor, recover_server, demo):
-        app.command(name={"recover_server": "recover"}.get(command.__name__, command.__name__))(command)
+app = typer.Typer(help="The server as a whole: these stand at the top level.")
 
 
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     registry: Annotated[str, typer.Option("--registry", help="Id of a shipped registry, or of --definition.")] = "kar",
@@ -63,6 +60,7 @@ def init(
     say(f"{made.registry(registry).keys / 'airlock-login.pub'} there, then `enclave institution add`")
 
 
+@app.command()
 def run(
     context: typer.Context, once: Annotated[bool, typer.Option("--once", help="Every job once, in road order.")] = False
 ) -> None:
@@ -76,6 +74,7 @@ def run(
     raise typer.Exit(code)
 
 
+@app.command()
 def pause(
     context: typer.Context, off: Annotated[bool, typer.Option("--off", help="Let jobs start again.")] = False
 ) -> None:
@@ -89,6 +88,7 @@ def pause(
         say("paused")
 
 
+@app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
     """Say what waits, for whom, since when and why; exit code 1 if something waits for a person."""
     session = open_session(context)
@@ -103,6 +103,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(1 if seen.needs_person else 0)
 
 
+@app.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Look at everything that a run needs; exit code 1 if something is missing."""
     session = open_session(context)
@@ -115,6 +116,7 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     raise typer.Exit(0 if all(one.well for one in findings) else 1)
 
 
+@app.command("recover")
 def recover_server(
     context: typer.Context,
     signature: Annotated[
@@ -132,6 +134,7 @@ def recover_server(
     say(f"recovered from {statement.code}")
 
 
+@app.command()
 def demo(folder: Annotated[Path, typer.Argument(help="A new folder for everything the demo leaves.")]) -> None:
     """Walk the whole road on synthetic people over an embedded SFTP airlock."""
     from enclave.demo.walk import walk

@@ -2,16 +2,13 @@
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 
 from enclave.demo.answers import CODES, Answers
-from enclave.demo.people import INSTITUTIONS, YEAR, Course, FollowUp
+from enclave.demo.people import INSTITUTIONS, YEARS, Course, FollowUp
 
 LINE_END = "\r\n"
-REPORTED = date(YEAR + 1, 2, 3)
-"""When institutions report their figures of the year."""
 PROGRAMMES = (
     ("Døgn 4 uker", "residential", "4", "5"),
     ("Dag 5 uker", "day", "5", "3"),
@@ -72,39 +69,51 @@ def follow_ups_12(courses: Iterable[Course]) -> list[Row]:
 
 
 def institutions(courses: Sequence[Course]) -> list[Row]:
-    """The one row of the form `institution`, of the institution whose courses these are."""
-    ages = [YEAR - _born(one.person_id) for one in courses if len(one.person_id) == 11]
+    """Rows of the form `institution`, one for each closed year, of the institution whose courses these are."""
     place = list(INSTITUTIONS).index(courses[0].institution)
     return [
         {
-            "report_year": str(YEAR),
-            "reported_date": REPORTED.isoformat(),
-            # Some patients consent to no registry.
-            "arr_patients": str(len(courses) + len(courses) // 8),
+            **_of_the_year(year),
+            "arr_patients": str(_patients(arrived)),
             "mean_age": f"{sum(ages) / len(ages):.1f}".replace(".", ","),
-            "waiting_days": str(35 + 11 * place),
+            "waiting_days": str(35 + 11 * place - 4 * (year - YEARS[0])),
         }
+        for year, arrived in _by_year(courses)
+        for ages in [[year - _born(one.person_id) for one in arrived if len(one.person_id) == 11]]
     ]
 
 
 def arr_courses(courses: Sequence[Course]) -> list[Row]:
-    """Rows of the form `arr_course`: the one to three programmes of the institution."""
+    """Rows of the form `arr_course`: the one to three programmes of the institution in each closed year."""
     place = list(INSTITUTIONS).index(courses[0].institution)
     offered = PROGRAMMES[: 1 + place % len(PROGRAMMES)]
-    patients = Counter(at % len(offered) for at in range(len(courses) + len(courses) // 8))
     return [
         {
-            "report_year": str(YEAR),
-            "reported_date": REPORTED.isoformat(),
+            **_of_the_year(year),
             "programme": name,
             "type": kind,
             "group_based": _answer(kind != "outpatient"),
             "duration_weeks": weeks,
             "days_per_week": days,
-            "patients": str(patients[at]),
+            "patients": str(len(range(at, _patients(arrived), len(offered)))),
         }
+        for year, arrived in _by_year(courses)
         for at, (name, kind, weeks, days) in enumerate(offered)
     ]
+
+
+def _by_year(courses: Sequence[Course]) -> Iterable[tuple[int, list[Course]]]:
+    return ((year, [one for one in courses if one.arrival.year == year]) for year in YEARS)
+
+
+def _of_the_year(year: int) -> Row:
+    """The year that an institution reports, and when it did."""
+    return {"report_year": str(year), "reported_date": date(year + 1, 2, 3).isoformat()}
+
+
+def _patients(arrived: Sequence[Course]) -> int:
+    """Some patients consent to no registry."""
+    return len(arrived) + len(arrived) // 8
 
 
 def csv_bytes(rows: Sequence[Row]) -> bytes:

@@ -102,9 +102,10 @@ class Correspondent:
         return visiting(self.airlock.host, self.airlock.port, self.name, key, self.airlock.known_hosts)
 
     def _open(self, box: str, archive: bytes, signature: bytes) -> str:
-        """Verify first, then open into a folder numbered in order of arrival; answers what the package is filed under.
+        """Verify first, then open into a folder of its own; answers what the package is filed under.
 
-        That is its box, or what `FILED_AS` says of its kind.
+        That is its box, or what `FILED_AS` says of its kind. The folder's name ends with the year of the results, or
+        with a number in order of arrival.
         """
         signers = (self.folder / "allowed_signers").read_text(encoding="utf-8")
         client.verify(archive, signature, signers, REGISTRY, datetime.now(UTC))
@@ -113,9 +114,10 @@ class Correspondent:
         files = client.open(archive, Secret(self.letter["outbound"].encode()))
         (manifest,) = (json.loads(file.content) for file in files if file.name == "MANIFEST.json")
         label = FILED_AS.get(manifest["kind"], box)
-        number = 1 + sum(path.name.startswith(f"{label}-") for path in opened.iterdir())
+        years = {table["period"][:4] for table in manifest["tables"]}
+        ends = max(years) if years else 1 + sum(path.name.startswith(f"{label}-") for path in opened.iterdir())
         for file in files:
-            path = opened.joinpath(f"{label}-{number}", *file.name.split("/"))
+            path = opened.joinpath(f"{label}-{ends}", *file.name.split("/"))
             durable.make_folder(path.parent)
             durable.write(path, file.content)
         return label

@@ -11,14 +11,14 @@ from enclave.crypto import age
 from enclave.crypto.secret import Secret
 from enclave.demo.forms import Row, csv_bytes
 from enclave.demo.institutions import REGISTRY, Correspondent
-from enclave.demo.people import SEED, YEAR, Course, new_number
+from enclave.demo.people import SEED, YEARS, Course, new_number
 
 LENDER = "nav"
 LOAN = "nav-2026"
 STRANGERS = 25
 """People in the lender's file whom the registry does not know."""
 NOT_KNOWN_TO_LENDER = 0.03
-MONTHS = tuple(f"{year}-{month:02}" for year in (YEAR, YEAR + 1) for month in range(1, 13))
+MONTHS = tuple(f"{year}-{month:02}" for year in (*YEARS, YEARS[-1] + 1) for month in range(1, 13))
 NOT_AGREED = "saksbehandler"
 """A column of the lender's file that is in no agreement; it is dropped at the door."""
 CASEWORKER = "Enhet 0451 Kystbyen"

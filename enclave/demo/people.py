@@ -12,7 +12,12 @@ from enclave.demo.answers import Answers, first_answers, later_answers
 
 SEED = 20170203
 PARTICIPANTS = 1100
-YEAR = 2024
+YEARS = (2023, 2024)
+"""The calendar years of arrivals that are closed: every follow-up had its time."""
+OPEN_YEAR = 2026
+"""The year of those who are still followed up: some have answered, some are late, some are to be asked now."""
+LAST_ANSWER = date(OPEN_YEAR, 10, 31)
+"""What was answered later has not been sent."""
 
 INSTITUTIONS = {
     "nkarr": "NKARR",
@@ -25,7 +30,9 @@ INSTITUTIONS = {
 }
 SMALLEST = "nkarr"
 FEWEST = 4
-"""How many participants the smallest institution has: too few to be shown to anybody else."""
+"""How many participants the smallest institution has in a year: too few to be shown to anybody else."""
+STILL_FOLLOWED = 6
+"""How many participants of each other institution arrived in the open year."""
 WEIGHTS = {"hysnes": 19, "hernes": 14, "muritunet": 17, "valnesfjord": 15, "air": 22, "haugland": 13}
 ANSWERED_AFTER_6, ANSWERED_AFTER_12 = 0.82, 0.76
 
@@ -76,10 +83,12 @@ def people(participants: int = PARTICIPANTS, seed: int = SEED) -> tuple[Course, 
     """All courses, by institution, then in order of arrival; among them each special case once."""
     chance = Random(seed)
     taken: set[str] = set()
+    yearly = _counts(participants)
     courses = [
         course
-        for institution, count in _counts(participants).items()
-        for course in _courses(institution, count, chance, taken)
+        for institution in INSTITUTIONS
+        for year, counts in yearly.items()
+        for course in _courses(institution, year, counts[institution], chance, taken)
     ]
     return tuple(_planted(courses, chance, taken))
 
@@ -102,16 +111,25 @@ def _control_digit(digits: str, weights: Sequence[int]) -> int:
     return -sum(weight * int(digit) for weight, digit in zip(weights, digits, strict=True)) % 11
 
 
-def _counts(participants: int) -> dict[str, int]:
+def _counts(participants: int) -> dict[int, dict[str, int]]:
+    """How many arrive in each year at each institution; the closed years share what the open one leaves."""
+    still = {name: STILL_FOLLOWED * (name != SMALLEST) for name in INSTITUTIONS}
+    closed = participants - sum(still.values())
+    fewer, (first, second) = closed * 12 // 25, YEARS
+    return {first: _shared_out(fewer), second: _shared_out(closed - fewer), OPEN_YEAR: still}
+
+
+def _shared_out(participants: int) -> dict[str, int]:
     rest, total = participants - FEWEST, sum(WEIGHTS.values())
     counts = {SMALLEST: FEWEST} | {name: rest * weight // total for name, weight in WEIGHTS.items()}
     counts["air"] += participants - sum(counts.values())
     return counts
 
 
-def _courses(institution: str, count: int, chance: Random, taken: set[str]) -> Iterator[Course]:
-    # The last arrival is in October, so that the last answer after 12 months is of the next year too.
-    arrivals = sorted(date(YEAR, 1, 8) + timedelta(days=chance.randrange(290)) for _ in range(count))
+def _courses(institution: str, year: int, count: int, chance: Random, taken: set[str]) -> Iterator[Course]:
+    # The last arrival of a closed year is in October, so that the last answer after 12 months is of the next year too.
+    days = 130 if year == OPEN_YEAR else 290
+    arrivals = sorted(date(year, 1, 8) + timedelta(days=chance.randrange(days)) for _ in range(count))
     for number, arrival in enumerate(arrivals, start=1):
         sex = chance.choices(("female", "male"), (64, 36))[0]
         born = date(chance.randint(1960, 2003), chance.randint(1, 12), chance.randint(1, 28))
@@ -135,7 +153,7 @@ def _course(institution: str, number: int, arrival: date, person: tuple[str, str
     attended = {"completed": 0.95, "partly": 0.7, "interrupted": 0.35}[completion]
     return Course(
         institution=institution,
-        reference=f"{institution.upper()}-{YEAR}-{number:04}",
+        reference=f"{institution.upper()}-{arrival.year}-{number:04}",
         person_id=person[0],
         consent=arrival - timedelta(days=chance.randint(0, 30)),
         arrival=arrival,
@@ -159,40 +177,49 @@ def _course(institution: str, number: int, arrival: date, person: tuple[str, str
     )
 
 
-def _follow_up(end: date, days: int, answers: Answers, chance: Random) -> FollowUp:
-    return FollowUp(end + timedelta(days=days + chance.randint(-28, 28)), answers)
+def _follow_up(end: date, days: int, answers: Answers, chance: Random) -> FollowUp | None:
+    response = end + timedelta(days=days + chance.randint(-28, 28))
+    return FollowUp(response, answers) if response <= LAST_ANSWER else None
 
 
 def _planted(courses: list[Course], chance: Random, taken: set[str]) -> list[Course]:
-    """The same courses with each special case made of the first fitting course of an institution, or added."""
-    by_institution = {name: [at for at, one in enumerate(courses) if one.institution == name] for name in INSTITUTIONS}
+    """The same courses with each special case made of one fitting course of an institution and year."""
+    first, second = YEARS
+    places: dict[tuple[str, int], list[int]] = {}
+    for at, one in enumerate(courses):
+        places.setdefault((one.institution, one.arrival.year), []).append(at)
 
-    def change(institution: str, place: int, planted: str, **facts: object) -> Course:
-        at = by_institution[institution][place]
-        courses[at] = replace(courses[at], planted=planted, **facts)  # type: ignore[arg-type]
-        return courses[at]
+    def course(institution: str, year: int, place: int) -> Course:
+        return courses[places[institution, year][place]]
 
-    def refused(institution: str, place: int, planted: str, **facts: object) -> None:
-        change(institution, place, planted, after_6=None, after_12=None, **facts)
+    def change(institution: str, year: int, place: int, planted: str, **facts: object) -> None:
+        changed = replace(course(institution, year, place), planted=planted, **facts)  # type: ignore[arg-type]
+        courses[places[institution, year][place]] = changed
 
-    changed = courses[by_institution["hysnes"][3]]
-    change("hysnes", 3, "end_before_arrival", end=changed.arrival - timedelta(days=3))
-    changed = courses[by_institution["muritunet"][5]]
+    def refused(institution: str, year: int, place: int, planted: str, **facts: object) -> None:
+        change(institution, year, place, planted, after_6=None, after_12=None, **facts)
+
+    changed = course("hysnes", second, 3)
+    change("hysnes", second, 3, "end_before_arrival", end=changed.arrival - timedelta(days=3))
+    changed = course("muritunet", first, 5)
     wrong = f"{changed.person_id[:-1]}{(int(changed.person_id[-1]) + 1) % 10}"
-    refused("muritunet", 5, "wrong_control_digit", person_id=wrong)
-    refused("valnesfjord", 4, "no_consent", consent=None)
-    changed = courses[by_institution["hernes"][2]]
+    refused("muritunet", first, 5, "wrong_control_digit", person_id=wrong)
+    refused("valnesfjord", second, 4, "no_consent", consent=None)
+    changed = course("hernes", first, 2)
     young = date(changed.arrival.year - 17, changed.arrival.month, min(changed.arrival.day, 28))
-    refused("hernes", 2, "underage", person_id=_fresh(young, changed.sex, chance, taken))
-    changed = courses[by_institution["air"][6]]
+    refused("hernes", first, 2, "underage", person_id=_fresh(young, changed.sex, chance, taken))
+    changed = course("air", second, 6)
     early = date(1979, 5, 1 + changed.arrival.day % 9)
     number = _fresh(early, changed.sex, chance, taken)
-    refused("air", 6, "lost_zero", person_id=number.removeprefix("0"))
-    changed = courses[by_institution["haugland"][1]]
+    refused("air", second, 6, "lost_zero", person_id=number.removeprefix("0"))
+    changed = course("haugland", second, 1)
     answered = FollowUp(changed.end + timedelta(days=365), changed.at_discharge)
-    change("haugland", 1, "withdrawn", after_12=answered)
-    first = courses[by_institution["hernes"][7]]
-    change("air", -5, "two_institutions", person_id=first.person_id, sex=first.sex)
-    for at, occupation in zip(by_institution["hysnes"][5:], OCCUPATIONS, strict=False):
+    change("haugland", second, 1, "withdrawn", after_12=answered)
+    changed = course("muritunet", second, 8)
+    early_answer = FollowUp(changed.arrival + timedelta(days=2), changed.at_discharge)
+    change("muritunet", second, 8, "answer_before_discharge", after_6=None, after_12=early_answer)
+    other = course("hernes", second, 7)
+    change("air", second, -5, "two_institutions", person_id=other.person_id, sex=other.sex)
+    for at, occupation in zip(places["hysnes", second][5:], OCCUPATIONS, strict=False):
         courses[at] = replace(courses[at], occupation=occupation)
     return courses

@@ -22,7 +22,7 @@ from enclave.control.loans import find_loan
 from enclave.control.releases import releases_of
 from enclave.demo import lender
 from enclave.demo.institutions import REGISTRY
-from enclave.demo.people import Course
+from enclave.demo.people import YEARS, Course
 from enclave.flow import DropState, ReleaseState
 from enclave.folders import WorkingFolder
 from enclave.model.draft import Kind
@@ -36,6 +36,20 @@ SHOWN = "hysnes"
 """Whose report, workbook and feedback the summary points at."""
 REPLACED = "superseded: a correction replaced an earlier answer"
 WITHDRAWN = "withdrawn: left out of everything since"
+MEANINGS = {
+    "report": "what a clinic gets back, in a browser",
+    "workbook": "the same numbers as a workbook",
+    "feedback": "what was wrong with its rows, line by line",
+    "own_rows": "its own rows, given back under its own numbers",
+    "reminder": "whom it should remind of a follow-up",
+    "kit": "what a new clinic gets, without any secret",
+    "letter": "its passphrases, for paper",
+    "certificate": "NAV's proof that what it lent is gone",
+    "linkage_report": "how the loan met the registry",
+    "status": "what the operator sees",
+    "site": "the national pages, for everyone",
+}
+"""What a newcomer finds in each file of the summary."""
 HEADER = ("pseudonym", "person_id", "institution", "course_id", "what_happened")
 
 
@@ -55,7 +69,7 @@ def write_summary(
     control = Control(working.control)
     drops = Counter(drop.state for drop in drops_of(control, REGISTRY))
     rejected = Counter(drop.reason for drop in drops_of(control, REGISTRY) if drop.reason)
-    delivered = [one.kind for one in releases_of(control, REGISTRY, ReleaseState.DELIVERED)]
+    delivered = [one for one in releases_of(control, REGISTRY, ReleaseState.DELIVERED) if one.recipient]
     loan = find_loan(control, REGISTRY, lender.LOAN)
     report: Mapping[str, Any] = loan.report or {}
     forms = [form.id for form in wiring.definition.definition.forms]
@@ -66,7 +80,7 @@ def write_summary(
         "records": sum(frame.height for frame in frames),
         "link": {"rate": round(report["linked_persons"] / report["registry_persons"], 4)},
         "loan": {"state": loan.state.value},
-        "bundles": {"delivered": delivered.count(Kind.RELEASABLE_TABLE)},
+        "bundles": {"delivered": sum(one.kind is Kind.RELEASABLE_TABLE for one in delivered)},
         "audit": {"verified": remains.verified, "records": remains.records},
         "files": {name: str(path.relative_to(folder)) for name, path in _files(folder, working).items()},
     }
@@ -85,15 +99,17 @@ def _as_linkage(working: WorkingFolder) -> Wiring:
 def _files(folder: Path, working: WorkingFolder) -> dict[str, Path]:
     opened = folder / "institutions" / SHOWN / "opened"
     return {
-        "report": opened / "bundles-1" / "rapport.html",
-        "workbook": opened / "bundles-1" / "resultater.xlsx",
+        "report": opened / f"bundles-{YEARS[-1]}" / "rapport.html",
+        "workbook": opened / f"bundles-{YEARS[-1]}" / "resultater.xlsx",
         "feedback": next(path for path in _feedback(opened) if len(_lines(path)) > 1).with_suffix(".xlsx"),
         "own_rows": opened / "own-rows-1" / "egne_rader.xlsx",
+        "reminder": opened / "notices-1" / "oppfolging.xlsx",
         "kit": folder / "institutions" / "nkarr" / "startpakke",
         "letter": folder / "institutions" / SHOWN / "brev.html",
         "certificate": folder / "lender" / "opened" / "bundles-1" / "sertifikat.txt",
         "linkage_report": working.pages / f"{REGISTRY}-linkage-{lender.LOAN}.html",
         "status": working.pages / f"{REGISTRY}.html",
+        "site": folder / "site" / "index.html",
     }
 
 
@@ -136,6 +152,8 @@ def _what(course: Course, refused: Mapping[str, str], corrected: Iterable[str]) 
         return WITHDRAWN
     if course.reference in corrected:
         return f"refused ({why}), then stored from a correction" if why else REPLACED
+    if course.planted == "answer_before_discharge":
+        return f"stored, but for an answer that was refused: {why}"
     if why:
         return f"refused: {why}"
     return "stored; the person has a course at another institution too" if course.planted else "stored"
@@ -166,13 +184,13 @@ def _tell(folder: Path, summary: Mapping[str, Any], console: Console) -> None:
         "Who they are stands only in the encrypted vault, and in clear in the folders of those who sent or lent it.",
         f"The loan met {link['rate']:.1%} of the people and is {summary['loan']['state']}: its key is gone,",
         "and NAV has a certificate.",
-        f"{summary['bundles']['delivered']} institutions have verified and opened their results;",
-        "small numbers are withheld (·).",
+        f"The clinics have verified and opened {summary['bundles']['delivered']} result bundles, one a year each;",
+        "small numbers are withheld (·). Two people approved the national pages, which are published.",
         f"The audit log of {audit['records']} records was verified by a program that needs nothing of this server.",
         "",
-        "Open these:",
-        *(f"  {name:<15} {folder / path}" for name, path in summary["files"].items()),
-        f"  {'persons':<15} {folder / 'persons.csv'}",
-        f"  {'summary':<15} {folder / 'summary.json'}",
+        f"Open these, below {folder}:",
+        *(f"  {path:<60}{MEANINGS[name]}" for name, path in summary["files"].items()),
+        f"  {'persons.csv':<60}who got which pseudonym, and what became of each",
+        f"  {'summary.json':<60}what was counted, for programs",
     ):
         console.print(line)

@@ -22,11 +22,13 @@ from enclave.demo.airlock import EmbeddedAirlock, embedded_airlock
 from enclave.demo.forms import arr_courses, arrivals, csv_bytes, discharges, follow_ups_6, follow_ups_12, institutions
 from enclave.demo.institutions import REGISTRY, Correspondent, new_correspondent, wrong_passphrase
 from enclave.demo.operator import Operator
-from enclave.demo.people import INSTITUTIONS, PARTICIPANTS, Course, people
+from enclave.demo.people import INSTITUTIONS, PARTICIPANTS, YEARS, Course, people
 from enclave.demo.summary import Remains, write_summary
 from enclave.desk import Desk
 from enclave.errors import Refused
 from enclave.folders import WorkingFolder
+from enclave.founding import CONFIG
+from enclave.grants import Folder
 from enclave.settings import read_settings
 from enclave.wiring import utc_now
 
@@ -37,8 +39,13 @@ LETTER_FOR = "hysnes"
 """The institution whose passphrases are shown in a paper letter, and which asks for its own rows."""
 LOAN_DAYS = 30
 CASES = {"loan": "2026/101", "withdrawal": "2026/207", "own_rows": "2026/310"}
-CORRECTED = 2
-"""Rows that an institution corrects besides those that its feedback named."""
+NEWS = """
+[[news]]
+date = 2026-11-02
+title = "Resultater for 2023 og 2024"
+text = "Resultater for alle institusjoner samlet er lagt ut for dem som kom i 2023 og 2024. Alle tall her er oppdiktet."
+"""
+"""What the demo's registry tells on its national pages, after the words that ship with its definition."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +122,25 @@ def _walk_road(demo: Demo, airlock: EmbeddedAirlock) -> None:
     with stage("A person withdraws consent: the number is typed without echo, never an argument"):
         (person,) = (one for one in demo.courses if one.planted == "withdrawn")
         run("person", "withdraw", "--case-number", CASES["withdrawal"], typed=f"{person.person_id}\n")
-    with stage("An institution asks for its own rows, under its own references"):
+    with stage("An institution asks for its own rows, under its own references; there is news for the national pages"):
         run("institution", "rows", LETTER_FOR, "--case-number", CASES["own_rows"])
+        _tell_news(demo)
     with stage("The whole road, every job once: corrections, withdrawal, linkage, destruction, analysis, reports"):
         run("run", "--once")
-    with stage("A person approves what may leave; it is sealed, signed, delivered and read back"):
+    with stage("Two people read the national pages; the project lead signs exactly what is to be published"):
         waiting = demo.operator.listing("release", "list", "--waiting")
-        # The national pages have no recipient; they wait for the project lead's signature too.
+        (site,) = (str(one["release_id"]) for one in waiting if not one["recipient"])
+        # Before the institutions' results: a withdrawal in between would stop the year's publication.
+        _approve_site(demo, site)
+    with stage(
+        "A person approves what may leave; it is sealed, signed, delivered and read back; the pages are published"
+    ):
         run("release", "approve", *(str(one["release_id"]) for one in waiting if one["recipient"]))
         run("job", "run", "seal", "deliver", "checkpoint")
-    with stage("Institutions and NAV fetch, verify and open"):
+    with stage("Institutions and NAV fetch, verify and open; the pages are copied to where everyone can read them"):
         for one in demo.everyone.values():
             one.fetch()
+        _publish(demo)
 
 
 def _point_at(demo: Demo, airlock: EmbeddedAirlock) -> None:
@@ -204,10 +218,10 @@ def _answer_feedback(demo: Demo, firsts: Mapping[str, Path]) -> None:
 
 
 def corrections(courses: Sequence[Course]) -> list[Course]:
-    """What an institution sends after its feedback: the refused course mended, and two earlier answers corrected."""
+    """What an institution sends after its feedback: the refused course mended, and an answer of each year corrected."""
     (refused,) = (one for one in courses if one.planted == "end_before_arrival")
     mended = replace(refused, end=refused.arrival + timedelta(days=26))
-    plain = [one for one in courses if not one.planted][:CORRECTED]
+    plain = [next(one for one in courses if not one.planted and one.arrival.year == year) for year in YEARS]
     return [mended, *(_with_ability(one, 10 - (one.at_arrival.work_ability or 0)) for one in plain)]
 
 
@@ -220,6 +234,13 @@ def _with_ability(course: Course, work_ability: int) -> Course:
     return replace(course, at_arrival=replace(course.at_arrival, work_ability=work_ability))
 
 
+def _tell_news(demo: Demo) -> None:
+    """The words that ship with the definition, with one entry of news."""
+    words = demo.folder / "news.toml"
+    durable.write(words, (CONFIG / "registries" / REGISTRY / "news.toml").read_bytes() + NEWS.encode())
+    demo.operator.run("registry", "news", str(words))
+
+
 def _open_loan(demo: Demo) -> None:
     today = utc_now().date()
     demo.operator.run(
@@ -230,10 +251,31 @@ def _open_loan(demo: Demo) -> None:
 
     filed = demo.operator.run("loan", "order", lender.LOAN)
     request_id = filed.split("filed as request ")[1].split(";")[0]
-    to_sign = demo.operator.run("request", "show", request_id, "--text")
-    signature = demo.folder / "project-lead" / "order.sig"
-    durable.write(signature, sshsig.sign(to_sign.encode(), demo.lead, SIGNATURE_NAMESPACE))
+    signature = _signed_by_lead(demo, "order", demo.operator.run("request", "show", request_id, "--text"))
     demo.operator.run("request", "approve", request_id, "--signature", str(signature))
+
+
+def _signed_by_lead(demo: Demo, name: str, text: str) -> Path:
+    """The project lead's signature over exactly this text, made with the key that is on their own machine only."""
+    lead = demo.folder / "project-lead"
+    durable.write(lead / name, text.encode())
+    durable.write(lead / f"{name}.sig", sshsig.sign(text.encode(), demo.lead, SIGNATURE_NAMESPACE))
+    return lead / f"{name}.sig"
+
+
+def _approve_site(demo: Demo, release_id: str) -> None:
+    """The pages are written out for both to read; the lead signs the release that names them."""
+    run = demo.operator.run
+    run("release", "show", release_id, "--out", str(demo.folder / "project-lead" / "look"))
+    signature = _signed_by_lead(demo, "site", run("release", "show", release_id, "--text"))
+    run("release", "approve", release_id, "--signature", str(signature))
+
+
+def _publish(demo: Demo) -> None:
+    """What a web server would show: the folder that `seal` wrote, copied."""
+    durable.make_folder(demo.folder / "site")
+    for path in sorted(demo.working.registry(REGISTRY).folder(Folder.SITE).iterdir()):
+        durable.write(demo.folder / "site" / path.name, durable.read(path), mode=0o644)
 
 
 def _lend(demo: Demo) -> None:

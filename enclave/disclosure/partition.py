@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import linprog
 
 from enclave.disclosure.policy import Policy
 from enclave.disclosure.remainder import people_left, remainder
@@ -118,6 +117,8 @@ def _spread(
     cell: int, places: tuple[tuple[int, int], ...], view: View, hidden: frozenset[int], *, columns: bool
 ) -> int:
     """How far apart the least and the greatest possible number of people in a withheld cell are."""
+    from scipy.optimize import linprog  # noqa: PLC0415 – heavy, and `link` needs it only where a loan was answered
+
     unknown = sorted(hidden)
     sums: dict[tuple[str, int], tuple[list[int], int]] = {}
     for index in unknown:

@@ -264,4 +264,4 @@ def _bold(sheet: "Worksheet", row: int) -> None:
     from openpyxl.styles import Font  # noqa: PLC0415 – as above
 
     for cell in sheet[row]:
-        cell.font = Font(bold=True)
+        cell.font = Font(name="Calibri", size=11, bold=True)

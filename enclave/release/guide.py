@@ -27,6 +27,7 @@ code { font-family: Consolas, "DejaVu Sans Mono", monospace; font-size: .92em; b
 pre { background: var(--wash); border: 1px solid var(--line); border-radius: .3rem; padding: .7rem .9rem;
   white-space: pre-wrap; overflow-wrap: anywhere; font-size: .95rem; line-height: 1.45; margin: .6rem 0 1rem; }
 td code { white-space: nowrap; }
+@media (max-width: 40rem) { td code { white-space: normal; } }
 pre code { background: none; padding: 0; }
 table { border-collapse: collapse; margin: .8rem 0 1.2rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem 1.2rem .4rem 0; border-bottom: 1px solid var(--line); }

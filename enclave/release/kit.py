@@ -154,7 +154,7 @@ def _workbook(sample: SampleForm) -> bytes:
     for sheet in book.worksheets:
         sheet.freeze_panes = "A2"
         for cell in sheet[1]:
-            cell.font = Font(bold=True)
+            cell.font = Font(name="Calibri", size=11, bold=True)
     return workbook_bytes(book)
 
 

@@ -115,7 +115,7 @@ def _write_about(
         )
     for row, (name, value) in enumerate(facts, start=1):
         write_text(sheet.cell(row, 1), name)
-        sheet.cell(row, 1).font = Font(bold=True)
+        sheet.cell(row, 1).font = Font(name="Calibri", size=11, bold=True)
         sheet.cell(row, 1).alignment = Alignment(wrap_text=True, vertical="top")
         write_text(sheet.cell(row, 2), value)
         sheet.cell(row, 2).alignment = Alignment(wrap_text=True, vertical="top")
@@ -130,7 +130,7 @@ def _write_form(sheet: Worksheet, each: OwnRows) -> None:
     for column, name in enumerate(each.columns, start=1):
         heading, sent_as = sheet.cell(1, column), sheet.cell(HEADER_ROW, column)
         write_text(heading, labels[name])
-        heading.font = Font(bold=True, color="FFFFFF")
+        heading.font = Font(name="Calibri", size=11, bold=True, color="FFFFFF")
         heading.fill = PatternFill("solid", fgColor="1F4E5F")
         heading.alignment = Alignment(wrap_text=True, vertical="center")
         write_text(sent_as, name)

@@ -141,7 +141,7 @@ def _workbook(rows: Sequence[tuple[str, str, str, date, date, date, str]]) -> by
     for column, (name, width) in enumerate(zip(HEADER, WIDTHS, strict=True), start=1):
         heading = sheet.cell(1, column)
         write_text(heading, name)
-        heading.font = Font(bold=True, color="FFFFFF")
+        heading.font = Font(name="Calibri", size=11, bold=True, color="FFFFFF")
         heading.fill = PatternFill("solid", fgColor="1F4E5F")
         heading.alignment = Alignment(wrap_text=True, vertical="center")
         sheet.column_dimensions[get_column_letter(column)].width = width

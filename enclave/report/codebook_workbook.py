@@ -30,7 +30,7 @@ def workbook(title: str, about: Sequence[tuple[str, str]], notes: Sequence[str],
     lines = [*about, ("", ""), *(("", note) for note in notes)]
     for row, (name, value) in enumerate(lines, start=1):
         write_text(first.cell(row, 1), name)
-        first.cell(row, 1).font = Font(bold=True)
+        first.cell(row, 1).font = Font(name="Calibri", size=11, bold=True)
         write_text(first.cell(row, 2), value)
         first.cell(row, 2).alignment = Alignment(wrap_text=True, vertical="top")
     first.column_dimensions["A"].width = 30
@@ -47,7 +47,7 @@ def _write(target: Worksheet, table: Table) -> None:
             write_text(cell, value or None)
             cell.alignment = Alignment(wrap_text=True, vertical="top")
             if row == 1:
-                cell.font = Font(bold=True, color="FFFFFF")
+                cell.font = Font(name="Calibri", size=11, bold=True, color="FFFFFF")
                 cell.fill = PatternFill("solid", fgColor="1F4E5F")
     for column in range(1, len(table.header) + 1):
         longest = max(len(line[column - 1]) for line in (table.header, *table.rows)) + 2

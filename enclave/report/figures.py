@@ -7,6 +7,7 @@ from html import escape
 
 from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from enclave.model.table import ANY, NONE, Group, ReleasableFigure, Statistic
@@ -50,6 +51,7 @@ def svg(sheet: Sheet) -> str:
                 draw_response(canvas, sheet, drawn)
             case _:
                 draw_transitions(canvas, sheet, drawn)
+        _lay_out(canvas)
         written = io.BytesIO()
         canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return embedded(written.getvalue().decode("utf-8"), name, sheet.title, _description(sheet))
@@ -58,6 +60,15 @@ def svg(sheet: Sheet) -> str:
 def is_drawn(sheet: Sheet) -> bool:
     """Whether such a table has a figure: those of data quality that are no shares of answers have none."""
     return not sheet.quality or sheet.kind == "share"
+
+
+def _lay_out(canvas: Canvas) -> None:
+    """Make room for the labels once, by the metrics of SVG; matplotlib itself would draw the whole figure twice."""
+    FigureCanvasSVG(canvas)
+    engine = canvas.get_layout_engine()
+    if engine is not None:
+        engine.execute(canvas)
+    canvas.set_layout_engine("none")
 
 
 def _draw_means(axes: Axes, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> None:

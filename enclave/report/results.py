@@ -30,11 +30,7 @@ def result_files(
         (text("file", "registry"), definition.name.nb),
         (text("file", "recipient"), recipient_name or text("file", "public")),
         (text("file", "period"), periods),
-        *(
-            (f"{text('made', key)} ({row[0]})", value)
-            for row in made
-            for key, value in zip(("state", "definition"), row[1:3], strict=True)
-        ),
+        *_versions(made),
         (text("made", "code"), code_version),
     ]
     return (
@@ -53,6 +49,16 @@ def result_files(
         DraftFile("resultater.xlsx", workbook(sheets, about, (*notes, *unmeasured))),
         *(DraftFile(f"csv/{sheet.table.table}.csv", table_csv(sheet)) for sheet in sheets),
     )
+
+
+def _versions(made: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """The state and definition of the tables: told once where all have the same, else for each."""
+    alike = len({tuple(row[1:3]) for row in made}) == 1
+    return [
+        (text("made", key) if alike else f"{text('made', key)} ({row[0]})", value)
+        for row in (made[:1] if alike else made)
+        for key, value in zip(("state", "definition"), row[1:3], strict=True)
+    ]
 
 
 def made_of(sheets: Sequence[Sheet], code_version: str) -> list[tuple[str, str, str, str]]:

@@ -2,8 +2,9 @@
 
 import csv
 import io
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 Row = dict[str, str]
@@ -36,6 +37,7 @@ Course = tuple[str, str]
 """(institution, course)"""
 
 PERSON_FORMS = ("arrival", "discharge", "follow_up_6", "follow_up_12")
+BENEFITS = ("sick_pay", "aap", "disability_pension", "social_assistance", "unemployment")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,15 @@ class Registry:
         """How many forms it holds."""
         return sum(map(len, self.forms.values()))
 
+    def of(self, year: str) -> "Registry":
+        """The courses that arrived in a year, and every form of theirs."""
+        arrived = {key for key, row in self.forms["arrival"].items() if row["arrival_date"].startswith(year)}
+        return Registry(
+            {form: {key: row for key, row in held.items() if key in arrived} for form, held in self.forms.items()}
+        )
+
     def seen_by(self, institution: str, group: str) -> list[Course]:
-        """The courses of the period as `institution` sees `group`."""
+        """The courses as `institution` sees `group`."""
         return [
             key
             for key in self.forms["arrival"]
@@ -95,16 +104,46 @@ class Registry:
         return counted
 
     def response(self, institution: str, group: str) -> dict[str, tuple[int, int]]:
-        """(answered, due): every course with a discharge of 2024 is due of both follow-ups before 2026."""
-        due = [key for key in self.seen_by(institution, group) if key in self.forms["discharge"]]
-        return {
-            form: (
-                sum(key in self.forms[form] for key in owed),
-                len(owed),
-            )
-            for form, last in (("follow_up_6", date(2025, 5, 20)), ("follow_up_12", date(2024, 11, 19)))
-            for owed in [[key for key in due if date.fromisoformat(self.forms["discharge"][key]["end_date"]) <= last]]
-        }
+        """(answered, due): every course of a closed year whose last day in time was before the period was closed."""
+        counted = {}
+        for form, months in (("follow_up_6", 6), ("follow_up_12", 12)):
+            owed = []
+            for key in self.seen_by(institution, group):
+                if key in self.forms["discharge"]:
+                    end = date.fromisoformat(self.forms["discharge"][key]["end_date"])
+                    closed_on = date(int(self.forms["arrival"][key]["arrival_date"][:4]) + 2, 1, 1)
+                    if months_after(end, months) + timedelta(days=42) < closed_on:
+                        owed.append(key)
+            counted[form] = (sum(key in self.forms[form] for key in owed), len(owed))
+        return counted
+
+    def shares(self, table: str, institution: str, group: str) -> dict[tuple[str, str], tuple[int, int]]:
+        """(count, n) by category and form of the tables that count who is at work, and who receives what."""
+        mine, counted = self.seen_by(institution, group), {}
+        for form in PERSON_FORMS:
+            rows = [self.forms[form][key] for key in mine if key in self.forms[form]]
+            if table == "work_participation":
+                given = [float(row["work_participation_percent"]) for row in rows if row["work_participation_percent"]]
+                counted["at_work", form] = (sum(number > 0 for number in given), len(given))
+                continue
+            for code in BENEFITS:
+                counted[code, form] = (sum(row[f"benefits_{code}"] == "ja" for row in rows), len(rows))
+            ticked = [any(row[f"benefits_{code}"] == "ja" for code in BENEFITS) for row in rows]
+            counted["any", form] = (sum(ticked), len(rows))
+            counted["none", form] = (len(rows) - sum(ticked), len(rows))
+        return counted
+
+    def full_return(self, institution: str, group: str) -> tuple[int, int]:
+        """(count, n) of those without a health-related benefit after 12 months."""
+        rows = [self.forms["follow_up_12"].get(key) for key in self.seen_by(institution, group)]
+        flags = [all(row[f"benefits_{code}"] == "nei" for code in BENEFITS[:3]) for row in rows if row]
+        return sum(flags), len(flags)
+
+
+def months_after(day: date, months: int) -> date:
+    """The same day of a later month, or that month's last."""
+    index = day.year * 12 + day.month - 1 + months
+    return date(index // 12, index % 12 + 1, min(day.day, monthrange(index // 12, index % 12 + 1)[1]))
 
 
 def registry_of(demo: Path, withdrawn: set[str]) -> Registry:
@@ -117,15 +156,16 @@ def registry_of(demo: Path, withdrawn: set[str]) -> Registry:
         for form, held in forms.items():
             path = folder / f"{form}.csv"
             for row in rows_of(path) if path.exists() else []:
-                key = (institution, row.get("course_id") or row.get("programme") or row["report_year"])
+                key = (institution, row.get("course_id") or row["report_year"] + row.get("programme", ""))
                 if form not in PERSON_FORMS or (
-                    row["person_id"] not in withdrawn and _holds(form, row, forms["arrival"].get(key))
+                    row["person_id"] not in withdrawn
+                    and _holds(form, row, forms["arrival"].get(key), forms["discharge"].get(key))
                 ):
                     held[key] = row
     return Registry(forms)
 
 
-def _holds(form: str, row: Row, arrival: Row | None) -> bool:
+def _holds(form: str, row: Row, arrival: Row | None, discharge: Row | None) -> bool:
     if not number_holds(row["person_id"]):
         return False
     if form == "arrival":
@@ -133,7 +173,10 @@ def _holds(form: str, row: Row, arrival: Row | None) -> bool:
         return bool(row["consent_date"]) and age_on(row["person_id"], day) >= 18
     if arrival is None:
         return False
-    return form != "discharge" or row["end_date"] >= arrival["arrival_date"]
+    if form == "discharge":
+        return row["end_date"] >= arrival["arrival_date"]
+    day, month, year = row["response_date"].split(".")
+    return discharge is None or f"{year}-{month}-{day}" >= discharge["end_date"]
 
 
 def benefits(demo: Path, registry: Registry) -> dict[tuple[str, int], tuple[int, int]]:

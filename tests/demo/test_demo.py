@@ -12,7 +12,7 @@ import pytest
 
 from enclave.demo.lender import CASEWORKER, STRANGERS
 from enclave.demo.people import PARTICIPANTS
-from tests.demo.done import INSTITUTIONS, Done
+from tests.demo.done import CLOSED, INSTITUTIONS, Done
 from tests.demo.oracle import rows_of
 
 pytestmark = pytest.mark.timeout(600)
@@ -27,7 +27,7 @@ def test_the_summary_counts_what_was_sent_and_refused(done: Done) -> None:
     assert summary["people"] == len(done.registry.people)
     assert summary["records"] == done.registry.records
     assert summary["loan"] == {"state": "destroyed"}
-    assert summary["bundles"] == {"delivered": len(INSTITUTIONS)}
+    assert summary["bundles"] == {"delivered": len(INSTITUTIONS) * len(CLOSED)}
     assert len(done.withdrawn) == 1
 
 
@@ -42,8 +42,8 @@ def test_the_link_rate_is_the_share_of_people_whom_the_lender_knew(done: Done) -
 def test_the_files_that_the_summary_names_are_there(done: Done) -> None:
     """Each path leads to a file that is not empty, and each institution has what it needs to open and check."""
     assert set(done.summary["files"]) == {
-        *("report", "workbook", "feedback", "certificate", "linkage_report", "status"),
-        *("own_rows", "kit", "letter"),
+        *("report", "workbook", "feedback", "certificate", "linkage_report", "status", "site"),
+        *("own_rows", "reminder", "kit", "letter"),
     }
     for path in done.summary["files"].values():
         assert (done.folder / path).stat().st_size > 0
@@ -81,7 +81,7 @@ def found_in_bytes(content: bytes, canaries: set[str]) -> set[str]:
     """One pass for each shape that canaries have here; one search for each of the few others."""
     seen: set[str] = set()
     rest = set(canaries)
-    for shape in (r"[0-9]{11}", r"[0-9]{10}", r"[A-Z]+-2024-[0-9]{4}"):
+    for shape in (r"[0-9]{11}", r"[0-9]{10}", r"[A-Z]+-20[0-9]{2}-[0-9]{4}"):
         shaped = {one for one in rest if re.fullmatch(shape, one)}
         seen |= shaped & {match[1].decode() for match in re.finditer(rb"(?=(" + shape.encode() + rb"))", content)}
         rest -= shaped
@@ -100,7 +100,9 @@ def test_no_identity_leaves_the_senders_folders(done: Done) -> None:
     assert len(canaries) > 1.9 * PARTICIPANTS
     server = [path for path in (done.folder / "working").rglob("*") if path.is_file()]
     assert len(server) > 50
-    assert found_in([*server, *(done.folder / "auditor").rglob("*")], canaries) == set()
+    for public in ("auditor", "site", "project-lead"):
+        server += (done.folder / public).rglob("*")
+    assert found_in(server, canaries) == set()
     assert found_in_bytes(str(server).encode() + done.printed.encode(), canaries) == set()
     assert found_in(done.folder.glob("institutions/*/opened/**/*"), identities) == set()
 
@@ -110,7 +112,8 @@ def test_pseudonyms_are_in_no_answer_and_no_page(done: Done) -> None:
     pseudonyms = {row["pseudonym"] for row in rows_of(done.folder / "persons.csv")} - {""}
     assert len(pseudonyms) > 0.95 * PARTICIPANTS
     left = [*done.folder.glob("institutions/*/opened/**/*"), *(done.folder / "lender").rglob("*")]
-    inside = [*(done.folder / "working" / "pages").iterdir(), *(done.folder / "auditor").rglob("*")]
+    shown = [path for name in ("auditor", "site", "project-lead") for path in (done.folder / name).rglob("*")]
+    inside = [*(done.folder / "working" / "pages").iterdir(), *shown]
     contents = b"\0".join(path.read_bytes() for path in (*left, *inside) if path.is_file())
     for pseudonym in pseudonyms:
         assert pseudonym.encode() not in contents
@@ -120,25 +123,72 @@ def test_pseudonyms_are_in_no_answer_and_no_page(done: Done) -> None:
 def test_a_bundle_is_verified_by_ssh_keygen_and_opened_by_7z(done: Done, tmp_path: Path) -> None:
     """An institution needs stock programs only: the signature holds for its bytes, and 7-Zip opens the same report."""
     own = done.folder / "institutions" / "air"
-    (archive,) = (own / "received" / "bundles").glob("*.zip")
     verify = ["ssh-keygen", "-Y", "verify", "-f", str(own / "allowed_signers"), "-I", "enclave@kar", "-n", "bundle@kar"]
-    signed = subprocess.run(
-        [*verify, "-s", f"{archive}.sig"], input=archive.read_bytes(), capture_output=True, check=False
-    )
-    altered = subprocess.run(
-        [*verify, "-s", f"{archive}.sig"], input=archive.read_bytes() + b"x", capture_output=True, check=False
-    )
-    assert signed.returncode == 0
-    assert altered.returncode != 0
     passphrase = (own / "passphrase.txt").read_text().strip()
-    subprocess.run(["7z", "x", f"-p{passphrase}", f"-o{tmp_path}", archive], check=True, capture_output=True)
-    subprocess.run(["7z", "x", f"-o{tmp_path}", tmp_path / "innhold.zip"], check=True, capture_output=True)
-    opened = own / "opened" / "bundles-1"
-    assert (tmp_path / "rapport.html").read_bytes() == (opened / "rapport.html").read_bytes()
-    manifest = json.loads((tmp_path / "MANIFEST.json").read_text())
-    assert manifest["recipient"] == "air"
-    for file in manifest["files"]:
-        assert hashlib.sha256((opened / file["name"]).read_bytes()).hexdigest() == file["sha256"]
+    archives = sorted((own / "received" / "bundles").glob("*.zip"))
+    assert len(archives) == len(CLOSED)
+    for archive in archives:
+        content, folder = archive.read_bytes(), tmp_path / archive.stem
+        check = [*verify, "-s", f"{archive}.sig"]
+        assert subprocess.run(check, input=content, capture_output=True, check=False).returncode == 0
+        assert subprocess.run(check, input=content + b"x", capture_output=True, check=False).returncode != 0
+        subprocess.run(["7z", "x", f"-p{passphrase}", f"-o{folder}", archive], check=True, capture_output=True)
+        subprocess.run(["7z", "x", f"-o{folder}", folder / "innhold.zip"], check=True, capture_output=True)
+        manifest = json.loads((folder / "MANIFEST.json").read_text())
+        (year,) = {table["period"][:4] for table in manifest["tables"]}
+        opened = own / "opened" / f"bundles-{year}"
+        assert manifest["recipient"] == "air"
+        for file in manifest["files"]:
+            assert hashlib.sha256((folder / file["name"]).read_bytes()).hexdigest() == file["sha256"]
+            assert (folder / file["name"]).read_bytes() == (opened / file["name"]).read_bytes()
+
+
+def test_the_national_pages_are_published_as_two_people_read_them(done: Done) -> None:
+    """The pages for everyone are those that the lead was shown and signed for, and nothing more."""
+    site, lead = done.folder / "site", done.folder / "project-lead"
+    pages = {
+        "index.html",
+        "nyheter.html",
+        "koblinger.html",
+        "bli-med.html",
+        *(f"resultater-{year}.html" for year in CLOSED),
+    }
+    assert {path.name for path in site.iterdir()} == pages | {"MANIFEST.json", "MANIFEST.json.sig", "sjekkpunkt.txt"}
+    published = done.folder / "working" / "site" / "kar"
+    for path in site.iterdir():
+        assert path.read_bytes() == (published / path.name).read_bytes()
+    for name in pages:
+        assert (site / name).read_bytes() == (lead / "look" / name).read_bytes()
+    key = (lead / "signing_key.pub").read_text().strip()
+    signers = lead / "allowed_signers"
+    signers.write_text(f"lead {key}\n")
+    for name in ("site", "order"):
+        verify = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", "lead", "-n", "request@enclave"]
+        signed = subprocess.run(
+            [*verify, "-s", str(lead / f"{name}.sig")],
+            input=(lead / name).read_bytes(),
+            capture_output=True,
+            check=False,
+        )
+        assert signed.returncode == 0, signed.stderr
+    told = json.loads((site / "MANIFEST.json").read_text())
+    assert {one["name"]: one["sha256"] for one in told["files"]} == {
+        name: hashlib.sha256((site / name).read_bytes()).hexdigest() for name in pages
+    }
+
+
+def test_an_institution_is_reminded_of_those_it_still_follows(done: Done) -> None:
+    """Its reminder names every course that misses an answer now, and none that has answered."""
+    listed = rows_of(done.folder / "institutions" / "air" / "opened" / "notices-1" / "oppfolging.csv")
+    held = done.registry.forms
+    ends = {key[1]: row["end_date"] for key, row in held["discharge"].items() if key[0] == "air"}
+    assert {row["Status"] for row in listed} <= {"over fristen", "kan svares nå", "kommer"}
+    assert listed
+    for row in listed:
+        assert row["Forløpsnummer"] in ends
+        assert ("air", row["Forløpsnummer"]) not in held[row["Skjemanavn i CSV"]]
+    still = {course for course, end in ends.items() if end >= "2026" and ("air", course) not in held["follow_up_6"]}
+    assert still <= {row["Forløpsnummer"] for row in listed if row["Skjemanavn i CSV"] == "follow_up_6"}
 
 
 def test_the_audit_log_verifies_without_the_server(done: Done) -> None:
@@ -174,6 +224,7 @@ def test_the_persons_list_tells_what_became_of_each(done: Done) -> None:
     assert sum(text.startswith("superseded") for text in told) == 2
     assert sum("then stored from a correction" in text for text in told) == 1
     assert sum("another institution" in text for text in told) == 1
+    assert sum(text.startswith("stored, but for an answer") for text in told) == 1
 
 
 def test_the_demo_overwrites_nothing(done: Done) -> None:

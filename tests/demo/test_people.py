@@ -9,7 +9,17 @@ import pytest
 
 from enclave.demo import forms, lender
 from enclave.demo.answers import BENEFITS
-from enclave.demo.people import FEWEST, INSTITUTIONS, PARTICIPANTS, SMALLEST, YEAR, people
+from enclave.demo.people import (
+    FEWEST,
+    INSTITUTIONS,
+    LAST_ANSWER,
+    OPEN_YEAR,
+    PARTICIPANTS,
+    SMALLEST,
+    STILL_FOLLOWED,
+    YEARS,
+    people,
+)
 from enclave.identity.rules import IdKind, Mode, classify
 from enclave.registry.load import load
 
@@ -35,15 +45,19 @@ def test_production_takes_none_of_them() -> None:
 
 @pytest.mark.parametrize("participants", [200, 400, PARTICIPANTS])
 def test_there_are_as_many_as_asked_for(participants: int) -> None:
-    """Seven institutions share them, one has too few to be shown, and every special case is there once."""
+    """Seven institutions share them in each year, one has too few to be shown, and every special case is there once."""
     courses = people(participants)
-    counted = Counter(one.institution for one in courses)
     assert len(courses) == participants
-    assert list(counted) == list(INSTITUTIONS)
-    assert counted[SMALLEST] == FEWEST == min(counted.values())
+    assert list(dict.fromkeys(one.institution for one in courses)) == list(INSTITUTIONS)
+    for year in YEARS:
+        counted = Counter(one.institution for one in courses if one.arrival.year == year)
+        assert set(counted) == set(INSTITUTIONS)
+        assert counted[SMALLEST] == FEWEST == min(counted.values())
+    still = Counter(one.institution for one in courses if one.arrival.year == OPEN_YEAR)
+    assert still == {name: STILL_FOLLOWED for name in INSTITUTIONS if name != SMALLEST}
     planted = Counter(one.planted for one in courses if one.planted)
     assert set(planted.values()) == {1}
-    assert len(planted) == 7
+    assert len(planted) == 8
     assert len({one.reference for one in courses}) == participants
     assert len({one.person_id for one in courses}) == participants - 1
     assert sum(one.occupation.startswith("=") for one in courses) == 1
@@ -56,15 +70,26 @@ def test_the_same_seed_gives_the_same_people() -> None:
     assert not {one.person_id for one in people(seed=1)} & {one.person_id for one in people(seed=2)}
 
 
-def test_dates_are_of_two_fixed_years() -> None:
-    """Arrivals lie in one calendar year and the last answers in the next, so that the period is closed for good."""
+def test_two_years_are_closed_for_good() -> None:
+    """Arrivals lie in two calendar years, and the last answers of each in the next; who came later is still asked."""
     courses = people()
-    assert {one.arrival.year for one in courses} == {YEAR}
-    assert {one.after_6.response.year for one in courses if one.after_6} == {YEAR, YEAR + 1}
-    assert {one.after_12.response.year for one in courses if one.after_12} == {YEAR + 1}
-    assert all(one.after_6.response < one.after_12.response for one in courses if one.after_6 and one.after_12)
-    for answered in ([one.after_6 for one in courses], [one.after_12 for one in courses]):
-        assert 0.6 < sum(one is not None for one in answered) / len(courses) < 0.9
+    assert {one.arrival.year for one in courses} == {*YEARS, OPEN_YEAR}
+    for year in YEARS:
+        arrived = [one for one in courses if one.arrival.year == year and one.planted != "answer_before_discharge"]
+        assert {one.after_6.response.year for one in arrived if one.after_6} == {year, year + 1}
+        assert {one.after_12.response.year for one in arrived if one.after_12} == {year + 1}
+        assert all(one.after_6.response < one.after_12.response for one in arrived if one.after_6 and one.after_12)
+        for answered in ([one.after_6 for one in arrived], [one.after_12 for one in arrived]):
+            assert 0.6 < sum(one is not None for one in answered) / len(arrived) < 0.9
+
+
+def test_those_who_are_still_followed_are_at_every_point_of_it() -> None:
+    """Some have answered after 6 months and some have not; nobody answered later than the last drop."""
+    still = [one for one in people() if one.arrival.year == OPEN_YEAR]
+    answered = [one.after_6 for one in still if one.after_6]
+    assert 5 < len(answered) < len(still) - 5
+    assert max(one.response for one in answered) <= LAST_ANSWER
+    assert not any(one.after_12 for one in still)
 
 
 def test_every_column_of_the_definition_is_typed_and_no_other() -> None:
@@ -94,7 +119,7 @@ def test_people_get_better_and_benefits_fall() -> None:
     pairs = [(one.at_arrival.work_ability, one.after_12.answers.work_ability) for one in people() if one.after_12]
     change = [after - before for before, after in pairs if before is not None and after is not None]
     assert 0.5 < sum(change) / len(change) < 3
-    rows = [row for row in lender.benefits(people()) if row["month"] in {"2024-01", "2025-12"}]
+    rows = [row for row in lender.benefits(people()) if row["month"] in {"2023-01", "2025-12"}]
     paid = Counter((row["month"], name) for row in rows for name in BENEFITS if row[name] == "1")
-    assert paid["2025-12", "sick_pay"] < paid["2024-01", "sick_pay"] / 3
-    assert paid["2024-01", "disability_pension"] < 10 < paid["2025-12", "disability_pension"]
+    assert paid["2025-12", "sick_pay"] < paid["2023-01", "sick_pay"] / 3
+    assert paid["2023-01", "disability_pension"] < 10 < paid["2025-12", "disability_pension"]

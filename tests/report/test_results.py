@@ -252,6 +252,17 @@ def test_the_workbook_has_no_formula_link_macro_or_hidden_part(package: dict[str
         assert {cell.data_type for row in sheet.iter_rows() for cell in row} <= {"n", "s", "inlineStr"}
 
 
+def test_the_workbook_can_be_printed(package: dict[str, bytes]) -> None:
+    """Every sheet is one page across, and a heading that needs two lines has the height of two."""
+    book = openpyxl.load_workbook(io.BytesIO(package["resultater.xlsx"]))
+    for sheet in book.worksheets:
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        assert (sheet.page_setup.orientation, sheet.page_setup.fitToHeight) == ("landscape", 0)
+    table = book["Selvvurdert arbeidsevne"]
+    assert table["C3"].value == "Antall forløp (n)"
+    assert table.row_dimensions[3].height >= 2 * 15
+
+
 def test_a_label_that_looks_like_a_formula_stays_a_text() -> None:
     """A label may begin with an equals sign; no cell runs."""
     label = DEFINITION.tables[0].label.model_copy(update={"nb": "=1+1"})

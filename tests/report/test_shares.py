@@ -163,7 +163,7 @@ def test_the_first_page_tells_each_measure_once_for_own_and_others() -> None:
     cards = re.findall(r'<li class="(own|others|all)"><strong>([^<]+)</strong><span>([^<]+)</span>', page)
     assert [group for group, *_ in cards] == ["own", "others"] * 7
     assert "Uten sykepenger, AAP og uføretrygd: 12 måneder" in page
-    assert "besvarte skjemaer: 12 måneder" in page
+    assert "Besvarte skjemaer: 12 måneder" in page
 
 
 def test_the_national_page_has_only_everyone() -> None:
