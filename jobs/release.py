@@ -19,6 +19,7 @@ from enclave.release.gate import policy_of
 from enclave.report.results import result_files
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
+from jobs.link_rates import link_rates
 from jobs.requested import require_state
 from jobs.site import new_site, newest_borrowed
 
@@ -81,7 +82,13 @@ def _draft(
                 recipient,
                 state,
                 loaded.sha256,
-                result_files(shown, loaded.definition, recipient_name=name, code_version=__version__),
+                result_files(
+                    shown,
+                    loaded.definition,
+                    recipient_name=name,
+                    code_version=__version__,
+                    link_rates=link_rates(wiring, shown),
+                ),
                 tuple((table.table, table.period) for table in new),
             ),
             recipient=recipient,

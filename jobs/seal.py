@@ -4,6 +4,7 @@ The package is opened again as its recipient would open it, and compared, before
 """
 
 import hashlib
+from dataclasses import replace
 
 from enclave import __version__, durable
 from enclave.audit import checkpoint as checkpoints
@@ -19,6 +20,7 @@ from enclave.control.releases import (
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import Act, ReleaseState
 from enclave.grants import Access, Folder, Passphrases
+from enclave.model.draft import DraftFile, Kind
 from enclave.release.bundle import Consistency, assemble, reopen_and_compare
 from enclave.release.bundle import seal as seal_package
 from enclave.release.drafts import open_draft
@@ -26,6 +28,7 @@ from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.wiring import Wiring
 from jobs.drafts import find_draft
+from jobs.proofs import destruction_proof
 from jobs.publish import is_public, keep_site, publish
 
 explain(
@@ -50,10 +53,14 @@ def seal(wiring: Wiring) -> dict[str, int]:
     durable.sweep(wiring.path(Folder.OUTBOX, Access.WRITE))
     keep_site(wiring)
     approved = releases_of(wiring.control, wiring.registry, ReleaseState.APPROVED)
-    counts = {"sealed": 0, "refused": 0}
+    counts = {"sealed": 0, "refused": 0, "without_proof_yet": 0}
     for release in approved:
+        proof = destruction_proof(wiring, release) if release.kind is Kind.CERTIFICATE else ()
+        if release.kind is Kind.CERTIFICATE and not proof:
+            counts["without_proof_yet"] += 1
+            continue
         try:
-            _seal_one(wiring, release)
+            _seal_one(wiring, release, proof)
             counts["sealed"] += 1
         except Refused:
             # Recorded as failed, with its reason: what one recipient cannot be given does not hold up the others.
@@ -63,7 +70,7 @@ def seal(wiring: Wiring) -> dict[str, int]:
     return counts
 
 
-def _seal_one(wiring: Wiring, release: Release) -> None:
+def _seal_one(wiring: Wiring, release: Release, proof: tuple[DraftFile, ...]) -> None:
     note = wiring.log.newest_checkpoint()
     if note is None:
         raise Halt("H_NO_CHECKPOINT")
@@ -79,8 +86,9 @@ def _seal_one(wiring: Wiring, release: Release) -> None:
         ciphertext = durable.read(path) if path.exists() else b""
         if hashlib.sha256(ciphertext).hexdigest() != release.draft_sha256:
             raise Halt("H_DRAFT_ALTERED")
+        drafted = open_draft(ciphertext, wiring.keys.get("drafts"))
         draft = admit_to_release(
-            open_draft(ciphertext, wiring.keys.get("drafts")),
+            replace(drafted, files=(*drafted.files, *proof)),
             recipient=release.recipient,
             institutions=wiring.institution_ids,
         )

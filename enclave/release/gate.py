@@ -138,6 +138,8 @@ POLICIES: Mapping[Kind, Policy] = MappingProxyType(
             needs_person=False,
             names_people=False,
             required=("sertifikat.json", "sertifikat.txt"),
+            # Added by `seal`, once a checkpoint covers the destruction: the proof that it is in the log.
+            also=r"bevis\.tlog-proof|vkey|verify\.py",
         ),
         Kind.CHECKPOINT: Policy(
             box=Box.BUNDLES,

@@ -17,7 +17,7 @@ class Block:
 
 
 def status_page(
-    *, title: str, server: str, at: datetime, alarm: str, blocks: Sequence[Block], facts: Mapping[str, int]
+    *, title: str, server: str, at: datetime, alarm: str, blocks: Sequence[Block], facts: Mapping[str, int | str]
 ) -> bytes:
     """The page as UTF-8; `alarm` stands on top in red, `facts` are large numbers with their captions."""
     environment = Environment(
