@@ -14,7 +14,7 @@ OF_KIND = {Kind.DATE: "date", Kind.TEXT: "text", Kind.CODE: "text"}
 def linkage_mistakes(definition: Definition, loan: Loan, path: Path) -> Iterator[Found]:
     """Every mistake of a loan's identifiers, keys and model."""
     columns = (loan.person_id, loan.month, *(variable.name for variable in loan.variables))
-    yield from repeated((*path, "identifiers"), (*columns, *(one.name for one in loan.identifiers)), 2)
+    yield from repeated((*path, "identifiers"), (*columns, *(one.name for one in loan.identifiers)), len(columns))
     for number, one in enumerate(loan.identifiers):
         if _kind_of(definition, one) != one.kind:
             yield Found(
