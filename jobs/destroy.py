@@ -96,14 +96,16 @@ def _destroy_loan(wiring: Wiring, loan: Loan) -> None:
     """Destroy, verify, certify, and only then call it destroyed; killed anywhere, all of it is done again."""
     lent = [drop for drop in drops_of(wiring.control, wiring.registry) if drop.loan_id == loan.loan_id]
     # Of a destruction that was killed the log has the intent; of one that happened before a restore it has not.
-    came_back = loan.state is not LoanState.LINKED and _is_keyless(wiring, loan) and not _was_begun(wiring, loan)
+    came_back = _is_keyless(wiring, loan) and not _was_begun(wiring, loan)
     with wiring.acts.act(Act.LOAN_DESTROY, "loan", loan.loan_id, case_number=loan.case_number) as act:
         folder = wiring.path(Folder.LOANS, Access.WRITE)
         # The digests come from the control database, so that a second attempt certifies the same files.
         copies = [
             Copy(f"loans/{drop.drop_uuid}", folder / f"{drop.drop_uuid}.drop", drop.stored_sha256) for drop in lent
         ]
-        copies += [_unlisted(path) for path in _files_without_a_row(wiring, loan.loan_id)]
+        listed = {copy.path for copy in copies}
+        more = [path for path in _files_without_a_row(wiring, loan.loan_id) if path not in listed]
+        copies += [_unlisted(path) for path in more]
         done = destroy_copies(
             loan.loan_id,
             _keys(wiring),

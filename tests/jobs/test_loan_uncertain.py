@@ -176,7 +176,7 @@ def test_a_loan_carried_in_is_linked_in_three_passes_after_a_persons_decision(se
     assert (report["linked_persons"], report["invalid_ids"], report["dropped_columns"]) == (4, 1, 1)
     assert report["probabilistic"]["sample"] == 2
     assert report["probabilistic"]["model_version"] == "test-1"
-    (decided,) = records(server, "loan.review")
+    (decided,) = records(server, "loan.review", "intent")
     assert (decided.counts["accepted"], decided.counts["pairs_accepted"]) == (1, 1)  # type: ignore[attr-defined]
     assert decided.case_number == "2026/1"  # type: ignore[attr-defined]
     assert server.holds("snekker", "caseworker", "Enhet 1", born(OLD[2].person), OLD[0].person) == []
