@@ -21,8 +21,9 @@ fuzz: $(VENV)/.dev
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	$(RUN) -m tests.fuzz
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev $(VENV)/peers/.made
 	$(RUN) -m benchmarks.identity
+	$(RUN) -m benchmarks.linkage $(VENV)/peers/bin/python
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
@@ -54,6 +55,12 @@ $(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.demo
+
+# What is measured beside us needs another pandas than the program, and is installed apart from it.
+$(VENV)/peers/.made: $(VENV)/bin/python benchmarks/requirements-peers.lock
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements-peers.lock
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo-out build *.egg-info

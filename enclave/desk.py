@@ -30,6 +30,7 @@ from enclave.control.requests import (
 from enclave.control.runs import current_definition
 from enclave.crypto import age, keyring
 from enclave.crypto.allowed_signers import key_blob
+from enclave.crypto.keystore import Keystore
 from enclave.crypto.passphrase import new_passphrase
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, Refused, explain
@@ -184,6 +185,8 @@ class Desk:
         fits = set(agreement.variables) <= known and bool(agreement.variables)
         if lender.role != "lender" or not fits or agreement.due <= today:
             raise Refused("R_LOAN_TERMS")
+        if Keystore(self.lies.folder(Folder.LOAN_KEYS)).is_buried(agreement.loan_id):
+            raise Refused("R_LOAN_EXISTS")  # an older copy of control.db was put back, which forgot it
         with (
             self._acts() as acts,
             acts.act(

@@ -10,13 +10,16 @@ from zoneinfo import ZoneInfo
 from enclave.alarms import endings, facts_of
 from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
+from enclave.control.loans import loans_of
 from enclave.control.runs import current_definition
 from enclave.crypto.keyring import KEY_KINDS
 from enclave.errors import EnclaveError
+from enclave.flow import LoanState
 from enclave.folders import WorkingFolder
 from enclave.grants import Passphrases
 from enclave.halted import require_not_halted
 from enclave.settings import Settings
+from enclave.status import REMIND_DAYS
 from enclave.wiring import SERVER_KEYS, open_log, utc_now
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
@@ -59,6 +62,15 @@ def _registry_findings(folder: WorkingFolder, settings: Settings, registry: str)
         pinned = lies.known_hosts.exists()
         yield Finding(
             f"{registry}: the airlock's host key is pinned", pinned, f"Put it in keys/{registry}/known_hosts."
+        )
+    today = utc_now().date()
+    for loan in loans_of(control, registry, LoanState.OPEN, LoanState.LINKED):
+        left = (loan.due - today).days
+        due_soon = left < 0 or (loan.state is LoanState.OPEN and left <= REMIND_DAYS)
+        yield Finding(
+            f"{registry}: loan {loan.loan_id} is due {loan.due}",
+            not due_soon,
+            "Run the job `destroy`." if left < 0 else "Link it before that day, or it is destroyed unused.",
         )
     for one in institutions_of(control, registry):
         for which in Passphrases:

@@ -64,7 +64,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         DropState.REPLAYED: frozenset({DropState.EXPIRED}),
         DropState.LENT: frozenset({DropState.EXPIRED}),
         DropState.EXPIRED: frozenset(),
-        LoanState.REQUESTED: frozenset({LoanState.OPEN}),
+        LoanState.REQUESTED: frozenset({LoanState.OPEN, LoanState.DESTROYED}),
         LoanState.OPEN: frozenset({LoanState.LINKED, LoanState.DESTROYED}),
         LoanState.LINKED: frozenset({LoanState.DESTROYED}),
         LoanState.DESTROYED: frozenset(),
@@ -120,6 +120,9 @@ class Act(StrEnum):
     LOAN_ORDER = "loan.order"
     LOAN_LINK = "loan.link"
     LOAN_FINISH = "loan.finish"
+    LOAN_ASK = "loan.ask"
+    LOAN_REVIEW = "loan.review"
+    LOAN_RECEIVE = "loan.receive"
     LOAN_REFUSE = "loan.refuse"
     LOAN_DESTROY = "loan.destroy"
     TABLES_KEEP = "tables.keep"
@@ -194,6 +197,13 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         Act.LOAN_LINK: Rule(("link",), Evidence.REGISTRY, "nothing, or the finished tables; never a row of the loan"),
         Act.LOAN_FINISH: Rule(
             ("link",), Evidence.CONTROL, "finished tables of a loan that still counts as open; closed again"
+        ),
+        Act.LOAN_ASK: Rule(("link",), Evidence.CONTROL, "nothing, or the kinds of uncertain link that a person judges"),
+        Act.LOAN_REVIEW: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the person's decisions"),
+        Act.LOAN_RECEIVE: Rule(
+            (COMMAND_LINE,),
+            Evidence.CONTROL,
+            "perhaps ciphertext in `loans/` that nothing names; received again, or removed with its loan",
         ),
         Act.LOAN_REFUSE: Rule(("link",), Evidence.CONTROL, "a lender's file that was not judged yet; judged again"),
         Act.LOAN_DESTROY: Rule(

@@ -76,6 +76,7 @@ class Settings(Closed):
     mode: Literal["test", "production"]
     time_zone: str
     project_lead: str
+    snapshot_days: Annotated[int, Field(ge=0)] | None = None
     temporary_folder: str = "/dev/shm"  # noqa: S108  shared memory is the point: plaintext never touches a disk
     registries: Annotated[dict[RegistryId, Registry], Field(min_length=1)]
     schedule: dict[str, str] = Field(default_factory=dict)

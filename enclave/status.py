@@ -12,7 +12,7 @@ from enclave.completeness import deliveries_seen
 from enclave.control.database import Control
 from enclave.control.drops import drops_of
 from enclave.control.extracts import extracts_of
-from enclave.control.loans import loans_of
+from enclave.control.loans import Loan, loans_of
 from enclave.control.releases import releases_of
 from enclave.control.requests import Request, requests_of
 from enclave.control.runs import runs_of
@@ -31,6 +31,8 @@ CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
     }
 )
 """The job that carries out a kind of request; all others are for `rights`."""
+REMIND_DAYS = 14
+"""How long before a loan's day its data processor is reminded that it has not been used."""
 NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key", "extract"})
 
 
@@ -96,11 +98,7 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
             for one in releases
             if one.state is ReleaseState.SEALED
         ),
-        *(
-            Waiting(f"loan {loan.loan_id}", loan.lender, "", f"due {loan.due}", loan.due < now.date())
-            for loan in loans
-            if loan.state in (LoanState.OPEN, LoanState.LINKED)
-        ),
+        *(_lent(loan, now) for loan in loans if loan.state in (LoanState.OPEN, LoanState.LINKED)),
         *(
             Waiting(
                 f"extract {one.terms.extract_id}",
@@ -131,6 +129,20 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
         tuple((run.job, run.started_at, run.reason) for run in newest.values() if run.outcome != "ok"),
         tuple(waiting),
     )
+
+
+def _lent(loan: Loan, now: datetime) -> Waiting:
+    days = (loan.due - now.date()).days
+    if days < 0:
+        why, person = f"was due {loan.due}: run `destroy` now", True
+    elif loan.review is not None and any("accepted" not in kind for kind in loan.review):
+        why, person = f"uncertain links wait for `loan review`; due {loan.due}", True
+    elif days <= REMIND_DAYS and loan.state is LoanState.OPEN:
+        # Once it is due it is destroyed, linked or not: the last days are the last chance to use it.
+        why, person = f"is destroyed in {days} days, on {loan.due}, and has not been linked", True
+    else:
+        why, person = f"due {loan.due}", False
+    return Waiting(f"loan {loan.loan_id}", loan.lender, "", why, person)
 
 
 def _requested(request: Request) -> Waiting:

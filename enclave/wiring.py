@@ -35,6 +35,8 @@ if TYPE_CHECKING:  # each of these loads a library that only some jobs need
 
     from enclave.airlock.port import Airlock
     from enclave.identity.vault import Vault, VaultReader
+    from enclave.linkage.probable import Scorer
+    from enclave.registry.definition import Loan
     from enclave.registry.load import LoadedDefinition
     from enclave.store.read import RegistryReader
     from enclave.store.write import RegistryWriter
@@ -43,6 +45,11 @@ explain(
     "H_OUTSIDE_ROW",
     "A job asked for a database, folder, passphrase or connection that its row of the job table does not name.",
     "This is a mistake in the program, or somebody else's program; nothing was opened. Report it.",
+)
+explain(
+    "H_LINKAGE_EXTRA",
+    "A definition asks for probabilistic linkage, and the libraries for it are not installed.",
+    "Install the package with its extra: `pip install 'enclave[linkage]'`; then run the job `link` again.",
 )
 explain(
     "R_NOT_APPLIED",
@@ -215,6 +222,16 @@ class Wiring:
             raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: vault")
         keys = VaultKeys(self.keys.get("vault-index"), self.keys.get("vault-data"))
         return VaultReader(self._vault_engine(Access.READ), keys)
+
+    def scorer(self, kind: "Loan") -> "Scorer | None":
+        """What links a kind of loan's rows by probability; None where its definition does not ask for that."""
+        if kind.probabilistic is None:
+            return None
+        try:
+            from enclave.linkage.splink_scorer import SplinkScorer
+        except ImportError:
+            raise Halt("H_LINKAGE_EXTRA", place=kind.id) from None
+        return SplinkScorer(kind.probabilistic.model)
 
     def _vault_engine(self, access: Access) -> "Engine":
         url = self.settings.registries[self.registry].vault_database

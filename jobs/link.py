@@ -7,18 +7,18 @@ The tables are suppressed and checked against earlier releases here, before they
 who contributed. After that only `destroy` is left for the loan.
 """
 
+import hashlib
 from dataclasses import asdict
 from datetime import datetime
-
-import polars as pl
 
 from enclave import durable
 from enclave.airlock.collect import unpack
 from enclave.analysis.borrowed import loan_share_table
+from enclave.audit.record import Position
 from enclave.audit.record import Purpose as Why
-from enclave.control.drops import Drop, count_attempt, drops_of, refuse_lent
+from enclave.control.drops import Drop, count_attempt, drops_of, forget_attempts, refuse_lent
 from enclave.control.institutions import Institution, find_institution
-from enclave.control.loans import Loan, find_loan, finish_loan, loans_of, open_loan
+from enclave.control.loans import Loan, find_loan, finish_loan, keep_review, loans_of, open_loan
 from enclave.control.releases import propose, released_tables, releases_of
 from enclave.control.requests import Request, close_request
 from enclave.crypto.keystore import unwrap_identity, wrap_identity
@@ -31,12 +31,12 @@ from enclave.flow import ATTEMPTS_BEFORE_REJECTION, Act, DropState, LoanState, R
 from enclave.grants import Access, Folder
 from enclave.identity.resolve import Resolver
 from enclave.identity.rules import Mode
+from enclave.linkage.lineage import lineage
 from enclave.linkage.link import Linked
 from enclave.linkage.link import link as link_rows
 from enclave.linkage.loan import new_loan_key, open_loan_file
+from enclave.linkage.probable import Uncertain
 from enclave.model.draft import Draft, DraftFile, Kind
-from enclave.model.pseudonymous import PSEUDONYM, SENDER
-from enclave.model.purpose import Purpose
 from enclave.model.table import ReleasableTable
 from enclave.registry.definition import Loan as LoanKind
 from enclave.registry.definition import LoanShareTable
@@ -44,10 +44,12 @@ from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.release.loan_order import order_files
 from enclave.second_person import verify_second_person
+from enclave.store.write import StateMovedError, content_of
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
 from jobs.orders import require_as_signed, whom_to_ask_about
 from jobs.periods import closed_periods
+from jobs.registered import registered_people
 from jobs.requested import require_state, to_carry_out
 
 explain(
@@ -60,6 +62,12 @@ explain(
     ),
 )
 
+explain(
+    "R_LOAN_REVIEW",
+    "Some of a loan's links are uncertain, and a person has yet to judge them.",
+    "See `enclave loan review ID`; decide each kind with --accept or --reject, then run the job `link` again.",
+)
+
 MOST_LOAN_BYTES = 4 << 30
 ORDER = "loan_order"
 
@@ -67,12 +75,18 @@ ORDER = "loan_order"
 def link(wiring: Wiring) -> dict[str, int]:
     """Make keys for requested loans and link those that are answered; answers how many of each."""
     sweep_drafts(wiring, (release.draft_sha256 for release in releases_of(wiring.control, wiring.registry)))
-    durable.sweep(wiring.path(Folder.LOAN_KEYS, Access.WRITE))
-    requested = loans_of(wiring.control, wiring.registry, LoanState.REQUESTED)
-    for loan in requested:
-        _make_key(wiring, loan)
     # `destroy` waits, and is waited for: a loan is not destroyed while it is linked.
     with durable.lock(wiring.folder.locks / f"loans@{wiring.registry}.lock", wait=True):
+        durable.sweep(wiring.path(Folder.LOAN_KEYS, Access.WRITE))
+        keys = wiring.keystore(Folder.LOAN_KEYS, Access.WRITE)
+        requested = [
+            # One that is buried was destroyed before an older copy of control.db was put back: `destroy` closes it.
+            loan
+            for loan in loans_of(wiring.control, wiring.registry, LoanState.REQUESTED)
+            if not keys.is_buried(loan.loan_id)
+        ]
+        for loan in requested:
+            _make_key(wiring, loan)
         open_loans = loans_of(wiring.control, wiring.registry, LoanState.OPEN)
         linked = [loan for loan in open_loans if _link_loan(wiring, loan)]
         asked = to_carry_out(wiring, ORDER, Kind.LOAN_ORDER)
@@ -150,43 +164,80 @@ def _link_loan(wiring: Wiring, loan: Loan) -> bool:
     """Link the lender's first usable file; a file that cannot be used is answered and waits for destruction."""
     if loan.due < wiring.now.date():
         return False  # `destroy` comes first; nothing borrowed is read past its day
+    if loan.review is not None and any("accepted" not in kind for kind in loan.review):
+        return False  # a person has yet to judge its uncertain links
     lent = [drop for drop in drops_of(wiring.control, wiring.registry, DropState.LENT) if drop.loan_id == loan.loan_id]
     for drop in lent:
         if drop.reason:
             continue
         try:
-            _link_file(wiring, loan, drop)
+            return _link_file(wiring, loan, drop)
         except Rejected as why:
             _refuse(wiring, loan, drop, why.code)
-            continue
-        return True
     return False
 
 
-def _link_file(wiring: Wiring, loan: Loan, drop: Drop) -> None:
+def _link_file(wiring: Wiring, loan: Loan, drop: Drop) -> bool:
+    """Link one file as of one state of the registry; False where it has to be linked once more."""
     if drop.attempts >= ATTEMPTS_BEFORE_REJECTION:
         raise Rejected("E_LOAN_CRASHED")
     why, case = Why.LINKAGE, loan.case_number
-    with wiring.acts.act(Act.LOAN_LINK, "loan", loan.loan_id, purpose=why, case_number=case) as act:
-        # Counted before it is opened: a file that ends the program must not do so at every run, before other loans.
-        with wiring.control.changing(act.position) as connection:
-            count_attempt(connection, drop.drop_uuid)
-        kind = _kind(wiring, loan)
-        linked = _linked(wiring, loan, kind, drop)
-        act.add(rows=linked.linkage.loan_rows, linked=linked.linkage.linked_persons)
-        wiring.registry_writer.keep_tables(_finished(wiring, kind, linked), act.position)
+    kind, state = _kind(wiring, loan), wiring.registry_reader.current_state()
+    linked = None
+    try:
+        with wiring.acts.act(Act.LOAN_LINK, "loan", loan.loan_id, purpose=why, case_number=case) as act:
+            # Counted before it is opened: a file that ends the program must not do so at every run, before other loans.
+            with wiring.control.changing(act.position) as connection:
+                count_attempt(connection, drop.drop_uuid)
+            linked = _linked(wiring, loan, kind, drop, state)
+            act.add(rows=linked.linkage.loan_rows, linked=linked.linkage.linked_persons)
+            _require_decided(linked)
+            tables = _finished(wiring, kind, linked, state)
+            # Before anything is kept: what would tell of single people halts here.
+            made = [(table, hashlib.sha256(content_of(table).encode()).hexdigest()) for table in tables]
+            derived = lineage(made, loan.loan_id, drop.content_digest)
+            _keep(wiring, tables, act.position, state)
+    except Refused as refused:
+        if refused.code not in ("R_LOAN_REVIEW", "R_STATE_MOVED"):
+            raise
+        with wiring.control.noting() as connection:
+            forget_attempts(connection, drop.drop_uuid)
+        if linked is not None and linked.undecided:
+            _ask_a_person(wiring, loan, linked.undecided)
+        return False
     # A crash here leaves finished tables of a loan that counts as open; it is linked once more, with the same result.
     with wiring.acts.act(Act.LOAN_FINISH, "loan", loan.loan_id, purpose=why, case_number=case) as act:
         with wiring.control.changing(act.position) as connection:
-            finish_loan(connection, loan, asdict(linked.linkage))
+            finish_loan(connection, loan, asdict(linked.linkage), derived)
+    return True
+
+
+def _require_decided(linked: Linked) -> None:
+    if linked.undecided:
+        raise Refused("R_LOAN_REVIEW")
+
+
+def _keep(wiring: Wiring, tables: list[ReleasableTable], position: Position, state: int) -> None:
+    try:
+        wiring.registry_writer.keep_tables(tables, position, as_of=state)
+    except StateMovedError:
+        # Somebody has withdrawn, or rows came, since the people were read: the next run links without and with them.
+        raise Refused("R_STATE_MOVED") from None
+
+
+def _ask_a_person(wiring: Wiring, loan: Loan, undecided: tuple[Uncertain, ...]) -> None:
+    with wiring.acts.act(Act.LOAN_ASK, "loan", loan.loan_id, case_number=loan.case_number) as act:
+        act.add(kinds=len(undecided), pairs=sum(one.pairs for one in undecided))
+        with wiring.control.changing(act.position) as connection:
+            keep_review(connection, loan, [*(loan.review or ()), *map(asdict, undecided)])
 
 
 def _kind(wiring: Wiring, loan: Loan) -> LoanKind:
     return {kind.id: kind for kind in wiring.definition.definition.loans}[loan.kind]
 
 
-def _linked(wiring: Wiring, loan: Loan, kind: LoanKind, drop: Drop) -> Linked:
-    """A lender's file, opened in memory and linked exactly with the people whose rows may be read for it."""
+def _linked(wiring: Wiring, loan: Loan, kind: LoanKind, drop: Drop, state: int) -> Linked:
+    """A lender's file, opened in memory and linked with the people whose rows may be read for it."""
     sealed = unpack(durable.read(wiring.path(Folder.LOANS, Access.READ) / f"{drop.drop_uuid}.drop"))
     keys = wiring.keystore(Folder.LOAN_KEYS, Access.READ)
     rows = open_loan_file(
@@ -200,20 +251,22 @@ def _linked(wiring: Wiring, loan: Loan, kind: LoanKind, drop: Drop) -> Linked:
         at=datetime.fromisoformat(drop.collected_at),
         limits=Limits(entries=2, total=MOST_LOAN_BYTES),
     )
-    reader, definition = wiring.registry_reader, wiring.definition.definition
-    forms = [form for form in definition.forms if form.subject == "person"]
-    people = pl.concat(
-        [reader.read(form.id, state=None, purpose=Purpose.LINKAGE).select(PSEUDONYM, SENDER) for form in forms]
-    )
     resolver = Resolver(wiring.vault_reader, Mode(wiring.settings.mode), wiring.now.date())
-    return link_rows(rows, resolver, people, kind)
+    decisions = {str(one["kind"]): bool(one["accepted"]) for one in loan.review or () if "accepted" in one}
+    return link_rows(
+        rows,
+        resolver,
+        registered_people(wiring, kind, resolver, state),
+        kind,
+        scorer=wiring.scorer(kind),
+        decisions=decisions,
+    )
 
 
-def _finished(wiring: Wiring, kind: LoanKind, linked: Linked) -> list[ReleasableTable]:
+def _finished(wiring: Wiring, kind: LoanKind, linked: Linked, state: int) -> list[ReleasableTable]:
     """Every table of this loan and every closed period, after disclosure control: all that outlives the loan."""
     reader, loaded = wiring.registry_reader, wiring.definition
     released = [Released(*facts) for facts in released_tables(wiring.control, wiring.registry)]
-    state = reader.current_state()
     finished = []
     for period in closed_periods(wiring):
         for table in loaded.definition.tables:

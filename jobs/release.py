@@ -21,6 +21,7 @@ from enclave.report.results import result_files
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
 from jobs.extracts import answer_extracts
+from jobs.link_rates import link_rates
 from jobs.requested import require_state
 from jobs.site import new_site, newest_borrowed
 
@@ -84,7 +85,13 @@ def _draft(
                 recipient,
                 state,
                 loaded.sha256,
-                result_files(shown, loaded.definition, recipient_name=name, code_version=__version__),
+                result_files(
+                    shown,
+                    loaded.definition,
+                    recipient_name=name,
+                    code_version=__version__,
+                    link_rates=link_rates(wiring, shown),
+                ),
                 tuple((table.table, table.period) for table in new),
             ),
             recipient=recipient,

@@ -37,6 +37,10 @@ _JOBS = (
             drafts=Access.WRITE,
             drop_keys=Access.WRITE,
             loan_keys=Access.WRITE,
+            # Ciphertext and finished pages, in which nothing of a loan may be left.
+            outbox=Access.READ,
+            requests=Access.READ,
+            site=Access.READ,
         ),
         every="0 * * * *",
     ),
@@ -162,9 +166,11 @@ ROAD: tuple[str, ...] = (
     "analyse",
     "release",
     "give_back",
+    "checkpoint",
     "seal",
     "deliver",
     "checkpoint",
 )
 """The order of `run --once`: the log is checkpointed first and last; loans past due are destroyed before anything else
-runs, and loans that were used as soon as their tables are finished."""
+runs, and loans that were used as soon as their tables are finished. What is sealed holds the newest checkpoint, and a
+certificate the proof under it, so that the log is checkpointed before `seal` too."""

@@ -4,7 +4,7 @@ The package is opened again as its recipient would open it, and compared, before
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from enclave import __version__, durable
@@ -21,6 +21,7 @@ from enclave.control.releases import (
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import Act, ReleaseState
 from enclave.grants import Access, Folder, Passphrases
+from enclave.model.draft import DraftFile, Kind
 from enclave.release.bundle import Consistency, assemble, reopen_and_compare
 from enclave.release.bundle import seal as seal_package
 from enclave.release.drafts import open_draft
@@ -28,6 +29,7 @@ from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.wiring import Wiring
 from jobs.drafts import find_draft
+from jobs.proofs import destruction_proof
 from jobs.publish import is_public, keep_site, publish
 
 explain(
@@ -68,7 +70,7 @@ def seal(wiring: Wiring) -> dict[str, int]:
     durable.sweep(wiring.path(Folder.OUTBOX, Access.WRITE))
     keep_site(wiring)
     approved = releases_of(wiring.control, wiring.registry, ReleaseState.APPROVED)
-    counts = {"sealed": 0, "refused": 0, "held": 0}
+    counts = {"sealed": 0, "refused": 0, "held": 0, "without_proof_yet": 0}
     if approved:
         told = _told_by_the_log(wiring)
     for release in approved:
@@ -76,8 +78,12 @@ def seal(wiring: Wiring) -> dict[str, int]:
             # It stays approved, and `status` tells why; an agreement that is renewed lets it go on.
             counts["held"] += 1
             continue
+        proof = destruction_proof(wiring, release) if release.kind is Kind.CERTIFICATE else ()
+        if release.kind is Kind.CERTIFICATE and not proof:
+            counts["without_proof_yet"] += 1
+            continue
         try:
-            _seal_one(wiring, release, told)
+            _seal_one(wiring, release, told, proof)
             counts["sealed"] += 1
         except Refused:
             # Recorded as failed, with its reason: what one recipient cannot be given does not hold up the others.
@@ -104,7 +110,7 @@ def _told_by_the_log(wiring: Wiring) -> _Told:
     return _Told(note, size, Tree(leaves), *_decisions(wiring))
 
 
-def _seal_one(wiring: Wiring, release: Release, told: _Told) -> None:
+def _seal_one(wiring: Wiring, release: Release, told: _Told, proof: tuple[DraftFile, ...]) -> None:
     if policy_of(release.kind).needs_person and release.release_id not in told.decided:
         if release.release_id in told.being_decided:
             raise Refused("R_BEING_DECIDED")
@@ -119,8 +125,9 @@ def _seal_one(wiring: Wiring, release: Release, told: _Told) -> None:
         ciphertext = durable.read(path) if path.exists() else b""
         if hashlib.sha256(ciphertext).hexdigest() != release.draft_sha256:
             raise Halt("H_DRAFT_ALTERED")
+        drafted = open_draft(ciphertext, wiring.keys.get("drafts"))
         draft = admit_to_release(
-            open_draft(ciphertext, wiring.keys.get("drafts")),
+            replace(drafted, files=(*drafted.files, *proof)),
             recipient=release.recipient,
             institutions=wiring.institution_ids,
         )

@@ -26,6 +26,7 @@ from enclave.registry.load import LoadedDefinition, load_kept
 from enclave.report.news import Words, read_words
 from enclave.report.site import Borrowed, Period, Project, site_files
 from enclave.wiring import Wiring
+from jobs.link_rates import linked_percent
 
 SITE = "site-"
 """What the subject of the national pages begins with; the digest of their content follows."""
@@ -179,6 +180,7 @@ def _loans(wiring: Wiring) -> list[Borrowed]:
                 date.fromisoformat(one.destroyed_at[:10])
                 if one.state is LoanState.DESTROYED and one.destroyed_at
                 else None,
+                linked_percent(one, policy_for(wiring.definition.definition)),
             )
         )
     return told

@@ -1,12 +1,13 @@
 """`enclave loan`: borrowed data, from the agreement to the certificate."""
 
 from datetime import date
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enclave import durable
-from enclave.cli.session import Json, open_session, say, show
+from enclave.cli.session import Json, Session, open_session, say, show
 from enclave.control.database import Control
 from enclave.control.loans import find_loan, loans_of
 from enclave.control.releases import releases_of
@@ -16,9 +17,18 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.release.drafts import open_draft
+from enclave.release.leaks import could_leak
 from enclave.wiring import utc_now
 from jobs.drafts import find_draft
 
+if TYPE_CHECKING:  # it loads the databases' libraries, which a listing has no use for
+    from enclave.loan_desk import LoanDesk
+
+explain(
+    "R_LOAN_WORDS",
+    "Legal basis and population are one printable line each, of at most 200 characters, without a national number.",
+    "Write shortly what the agreement says; never anything about one person.",
+)
 explain(
     "R_NO_CERTIFICATE",
     "There is no certificate of this loan here.",
@@ -26,6 +36,7 @@ explain(
 )
 
 app = typer.Typer(no_args_is_help=True, help="Loans of individual data.")
+LONGEST_LINE = 200  # characters
 
 
 @app.command("open")
@@ -37,6 +48,8 @@ def open_loan(
     variables: Annotated[str, typer.Option(help="The agreed variables, with commas between.")],
     case_number: Annotated[str, typer.Option(help="The agreement's case number.")],
     due: Annotated[str, typer.Option(help="The day by which the loan is destroyed, ISO.")],
+    legal_basis: Annotated[str, typer.Option(help="What allows it, as the agreement says.")] = "",
+    population: Annotated[str, typer.Option(help="Whom it is about, as the agreement says.")] = "",
 ) -> None:
     """Enter a loan. The job `link` makes its key; `loan show` then prints what the lender seals to."""
     session = open_session(context)
@@ -48,9 +61,17 @@ def open_loan(
         case_number,
         tuple(sorted(name.strip() for name in variables.split(","))),
         date.fromisoformat(due),
+        _line(legal_basis),
+        _line(population),
     )
     session.desk.open_loan(agreement, kind, utc_now().date())
     say("entered; run `enclave job run link` to make its key")
+
+
+def _line(text: str) -> str:
+    if len(text) > LONGEST_LINE or not text.isprintable() or could_leak(text):
+        raise Refused("R_LOAN_WORDS")
+    return text.strip()
 
 
 @app.command()
@@ -79,6 +100,45 @@ def show_loan(context: typer.Context, loan_id: str, as_json: Json = False) -> No
     session = open_session(context)
     loan = find_loan(Control(session.folder.control), session.registry, loan_id)
     show(["fact", "value"], [{"fact": name, "value": value} for name, value in vars(loan).items()], as_json=as_json)
+
+
+@app.command()
+def receive(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="A lender's sealed drop: manifest, its signature, and payload.age.")],
+) -> None:
+    """Take a loan file that was carried in by hand, sealed to its loan's own key; `link` judges and links it."""
+    loan_id = _loan_desk(open_session(context)).receive_loan(folder)
+    say(f"received for {loan_id}; run `enclave job run link`")
+
+
+@app.command()
+def review(
+    context: typer.Context,
+    loan_id: str,
+    accept: Annotated[list[int] | None, typer.Option(help="A kind of link to take, by its number.")] = None,
+    reject: Annotated[list[int] | None, typer.Option(help="A kind of link not to take, by its number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List a loan's uncertain links by kind – which columns agree how well, how many pairs – or decide kinds."""
+    session = open_session(context)
+    if accept or reject:
+        left = _loan_desk(session).review_loan(loan_id, accept=accept or (), reject=reject or ())
+        say(f"{left} kinds are still undecided" if left else "all decided; run `enclave job run link`")
+        return
+    kinds = find_loan(Control(session.folder.control), session.registry, loan_id).review or ()
+    words = {None: "undecided", True: "accepted", False: "rejected"}
+    rows = [
+        {"number": number, **kind, "decision": words[bool(kind["accepted"]) if "accepted" in kind else None]}
+        for number, kind in enumerate(kinds, start=1)
+    ]
+    show(["number", "kind", "pairs", "probability", "decision"], rows, as_json=as_json)
+
+
+def _loan_desk(session: Session) -> "LoanDesk":
+    from enclave.loan_desk import LoanDesk
+
+    return LoanDesk(session.folder, session.settings, session.registry)
 
 
 @app.command()

@@ -5,8 +5,9 @@ from zoneinfo import ZoneInfo
 from enclave import durable
 from enclave.completeness import Deliveries, deliveries_seen
 from enclave.control.database import Control
-from enclave.control.loans import Loan, loans_of
+from enclave.control.loans import Loan, derived_of, loans_of
 from enclave.folders import WorkingFolder
+from enclave.report.linkage import linkage_blocks, linkage_facts
 from enclave.report.status import Block, status_page
 from enclave.settings import Settings
 from enclave.status import Status, look
@@ -30,9 +31,11 @@ def write_pages(folder: WorkingFolder, settings: Settings) -> None:
             figures=_figures(delivered),
         )
         durable.write(folder.pages / f"{registry}.html", page, mode=0o644)
-        for loan in loans_of(Control(folder.control), registry):
+        control = Control(folder.control)
+        for loan in loans_of(control, registry):
             if loan.report is not None:
-                durable.write(folder.pages / f"{registry}-linkage-{loan.loan_id}.html", _linkage(loan, settings))
+                page = _linkage(control, loan, settings)
+                durable.write(folder.pages / f"{registry}-linkage-{loan.loan_id}.html", page)
 
 
 def _blocks(seen: Status) -> list[Block]:
@@ -86,20 +89,26 @@ def _figures(seen: Deliveries) -> list[str]:
     ]
 
 
-def _linkage(loan: Loan, settings: Settings) -> bytes:
+def _linkage(control: Control, loan: Loan, settings: Settings) -> bytes:
     report = loan.report or {}
-    totals = {name: value for name, value in report.items() if isinstance(value, int)}
-    by_institution = report.get("by_institution")
-    rows = tuple(tuple(str(cell) for cell in row) for row in by_institution) if isinstance(by_institution, list) else ()
+    derived = [
+        (one.table, one.period, str(one.state), one.definition[:16], one.content_sha256[:16], one.loan_file_sha256[:16])
+        for one in derived_of(control, loan.registry, loan.loan_id)
+    ]
+    agreement = {
+        "lender": loan.lender,
+        "purpose": loan.purpose,
+        "legal basis": loan.legal_basis or "not written down",
+        "case number": loan.case_number,
+        "population": loan.population or "not written down",
+        "variables": ", ".join(loan.variables),
+        "due": loan.due.isoformat(),
+    }
     return status_page(
         title=f"Linkage report of {loan.loan_id}",
         server=settings.server,
         at=utc_now(),
         alarm="",
-        blocks=[
-            Block(
-                "By institution (not rounded: for the data processor only)", ("institution", "people", "linked"), rows
-            )
-        ],
-        facts={name.replace("_", " "): value for name, value in totals.items()},
+        blocks=linkage_blocks(report, derived, agreement),
+        facts=linkage_facts(report),
     )

@@ -83,6 +83,11 @@ def count_attempt(connection: Connection, drop_uuid: str) -> None:
     connection.execute(update(drop).where(drop.c.drop_uuid == drop_uuid).values(attempts=drop.c.attempts + 1))
 
 
+def forget_attempts(connection: Connection, drop_uuid: str) -> None:
+    """Note that an opening ended well, though the drop has to be opened once more."""
+    connection.execute(update(drop).where(drop.c.drop_uuid == drop_uuid).values(attempts=0))
+
+
 def mark_cleared(connection: Connection, drop_uuid: str) -> None:
     """Note that the airlock's copy is gone."""
     connection.execute(update(drop).where(drop.c.drop_uuid == drop_uuid).values(airlock_copy=False))

@@ -153,7 +153,26 @@ loan = Table(
     Column("report", JSON),
     Column("destroyed_at", Text),
     Column("overdue_days", Integer),
+    Column("legal_basis", Text, nullable=False, server_default=""),
+    Column("population", Text, nullable=False, server_default=""),
+    Column("review", JSON),
     _one_of("state", LoanState),
+)
+
+loan_derived = Table(
+    "loan_derived",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("loan_id", Text, primary_key=True),
+    Column("table_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("level", Text, nullable=False),
+    Column("state", BigInteger, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("content_sha256", Text, nullable=False),
+    Column("loan_file_sha256", Text, nullable=False),
+    CheckConstraint("level = 'aggregate'", name="nothing_row_level_outlives_a_loan"),
+    comment="lineage: what was made of a loan and outlives it",
 )
 
 release = Table(

@@ -28,6 +28,7 @@ explain(
 )
 
 SUFFIX = ".age"
+BURIED = ".destroyed"
 LARGEST = 16384
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
@@ -55,6 +56,8 @@ class Keystore:
         path = self._path(name)
         if not wrapped.startswith(age.HEADER) or len(wrapped) > LARGEST:
             raise Halt("H_KEYSTORE_NAME")
+        if self.is_buried(name):
+            raise Halt("H_KEYSTORE_TAKEN", place=path.name)
         if self.has(name):
             if durable.read(path, limit=LARGEST) != wrapped:
                 raise Halt("H_KEYSTORE_TAKEN", place=path.name)
@@ -63,8 +66,10 @@ class Keystore:
         durable.write(path, wrapped)
 
     def get(self, name: str) -> bytes:
-        """The wrapped key; Refused R_KEY_DESTROYED if it is not there, or its destruction was begun."""
+        """The wrapped key; Refused R_KEY_DESTROYED if it is not there, is buried, or its destruction was begun."""
         path = self._path(name)
+        if self.is_buried(name):
+            raise Refused("R_KEY_DESTROYED", place=path.name)
         try:
             wrapped = durable.read(path, limit=LARGEST)
         except FileNotFoundError:
@@ -82,6 +87,20 @@ class Keystore:
         """Overwrite and remove a key durably; answer whether there was one. Killed anywhere, a second call ends it."""
         return durable.shred(self._path(name))
 
+    def bury(self, name: str) -> bool:
+        """Destroy a key for good: whoever puts a copy of it back finds its grave, and is given nothing.
+
+        The grave is written first and is in no backup, like all of this folder. Killed anywhere, a second call ends it.
+        """
+        if not self.is_buried(name):
+            durable.write(self._grave(name), b"")
+        # A crash here leaves a key that nobody is given any more.
+        return self.destroy(name)
+
+    def is_buried(self, name: str) -> bool:
+        """Whether a key of this name was destroyed for good."""
+        return self._grave(name).exists()
+
     def names(self) -> tuple[str, ...]:
         """Every name in the keystore, sorted; what a killed writer left is not among them."""
         return tuple(sorted(path.name.removesuffix(SUFFIX) for path in self._folder.iterdir() if _is_ours(path.name)))
@@ -93,6 +112,9 @@ class Keystore:
         if not _NAME.fullmatch(name):
             raise Halt("H_KEYSTORE_NAME")
         return self._folder / f"{name}{SUFFIX}"
+
+    def _grave(self, name: str) -> Path:
+        return self._path(name).with_name(f"{name}{BURIED}")
 
 
 def _is_ours(file_name: str) -> bool:

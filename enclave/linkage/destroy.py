@@ -1,7 +1,7 @@
-"""Destroying a loan: its key first, then every copy of what it sealed, then the proof that nothing opens any more.
+"""Destroying a loan: its key first, then every copy of what it sealed, then the proof that nothing is left of it.
 
-Order of a destruction: key, copies, checks. A crash after the key leaves ciphertext that nothing opens; run again, it
-removes the rest and checks everything anew. Nothing here needs to have survived from the first attempt.
+Order of a destruction: grave, key, copies, checks. A crash after the key leaves ciphertext that nothing opens; run
+again, it removes the rest and checks everything anew. Nothing here needs to have survived from the first attempt.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 from enclave import durable
 from enclave.crypto.keystore import Keystore
 from enclave.errors import Refused
+from enclave.linkage.residue import look_through, marks_of
 from enclave.model.loan import Destruction
 
 
@@ -25,31 +26,29 @@ class Copy:
     sha256: str
 
 
-def inventory(files: Sequence[tuple[str, Path]]) -> tuple[Copy, ...]:
-    """The copies that exist among (place, path), with their SHA-256; taken before the intent, which records them."""
-    return tuple(
-        Copy(place, path, hashlib.sha256(durable.read(path)).hexdigest()) for place, path in files if path.exists()
-    )
-
-
 def destroy(
     loan_id: str,
     keystore: Keystore,
-    key_name: str,
     copies: Sequence[Copy],
     *,
+    in_clear: str,
+    managed: Sequence[tuple[str, Path]],
     recipient: str,
     due: date,
     today: date,
     airlock_copies_left: int = 0,
+    came_back: bool = False,
 ) -> Destruction:
     """Destroy a loan's key and copies, and report what is found afterwards; killed anywhere, a second call ends it.
 
-    `recipient` is the public half (`age1…`) that the lender sealed to; `copies` are those of the first attempt. The
-    report can say that something is left: then there is no certificate.
+    `recipient` is the public half (`age1…`) that the lender sealed to; `copies` are those of the first attempt;
+    `managed` are the folders that are looked through afterwards, (name, path) each, for its ciphertext and for what
+    begins with `in_clear`. The report can say that something
+    is left: then there is no certificate. `came_back` says that a restored copy had brought the loan back, keyless.
     """
-    wrapped = _wrapped(keystore, key_name)
-    keystore.destroy(key_name)
+    wrapped = _wrapped(keystore, loan_id) or b""
+    marks = marks_of(wrapped, (copy.path for copy in copies), (copy.sha256 for copy in copies), in_clear)
+    keystore.bury(loan_id)
     # A crash here leaves copies that nothing opens.
     for copy in copies:
         _remove(copy.path)
@@ -57,17 +56,19 @@ def destroy(
         loan_id=loan_id,
         key_fingerprint=hashlib.sha256(recipient.encode()).hexdigest(),
         files=tuple(sorted((copy.place, copy.sha256) for copy in copies)),
-        key_absent=not keystore.has(key_name),
+        key_absent=not keystore.has(loan_id),
         files_absent=not any(copy.path.exists() or copy.path.is_symlink() for copy in copies),
-        decryption_fails=_no_key_is_given_out(keystore, key_name) and not _is_kept_elsewhere(keystore, wrapped),
+        decryption_fails=_no_key_is_given_out(keystore, loan_id),
+        residue=look_through(managed, marks),
         airlock_copies_left=airlock_copies_left,
         overdue_days=max(0, (today - due).days),
+        came_back=came_back,
     )
 
 
-def _wrapped(keystore: Keystore, key_name: str) -> bytes | None:
+def _wrapped(keystore: Keystore, name: str) -> bytes | None:
     try:
-        return keystore.get(key_name)
+        return keystore.get(name)
     except Refused:
         return None
 
@@ -80,14 +81,10 @@ def _remove(path: Path) -> None:
         return
 
 
-def _no_key_is_given_out(keystore: Keystore, key_name: str) -> bool:
+def _no_key_is_given_out(keystore: Keystore, name: str) -> bool:
     """Whether opening the loan as `link` does fails at its first step: the keystore gives out no key to unwrap.
 
     Only `link` can unwrap; this job holds no key that could open anything, so it proves the loss and not the cipher.
+    That the wrapped key lies under no other name, here or elsewhere, is for the look through the managed folders.
     """
-    return _wrapped(keystore, key_name) is None
-
-
-def _is_kept_elsewhere(keystore: Keystore, wrapped: bytes | None) -> bool:
-    """Whether the same wrapped key lies in the keystore under another name."""
-    return wrapped is not None and wrapped in {_wrapped(keystore, name) for name in keystore.names()}
+    return _wrapped(keystore, name) is None

@@ -1,75 +1,111 @@
-"""The linkage report: how well a loan met the registry, in counts. Whole for the data processor, coarse for others."""
+"""What a linkage report says, computed from who was linked and who was not: counts, rates and differences by group.
 
-from enclave.model.draft import DraftFile
-from enclave.model.loan import Linkage, LoanAgreement
-from enclave.spreadsheet import csv_bytes
+Linked and unlinked people are compared by standardised differences, which do not grow with the number of people: above
+0.1 in absolute value the linked are no longer like the registry (Austin 2009; GUILD, Gilbert et al. 2018).
+"""
 
-# Below these a share shown to others could tell about single people; the floors of disclosure, stated again here
-# because a linkage report is no result table.
-SMALLEST_COUNT = 5
-SMALLEST_DENOMINATOR = 10
+import math
+from collections.abc import Sequence
+
+import polars as pl
+
+from enclave.model.loan import Characteristic, Stratum
+from enclave.model.pseudonymous import PSEUDONYM, SENDER
+
+AGE_BANDS = ((18, "under 18"), (30, "18-29"), (40, "30-39"), (50, "40-49"), (60, "50-59"), (67, "60-66"))
+OLDEST = "67 and over"
+UNKNOWN = "unknown"
+AGE = "age"
+IN_ORDER = tuple(Characteristic)
 
 
-def report(linkage: Linkage, agreement: LoanAgreement) -> tuple[DraftFile, ...]:
-    """The whole report, for the data processor alone: `koblingsrapport.txt` and `.csv`, with counts by institution."""
-    facts = _facts(linkage)
-    width = max(len(label) for label, _ in facts)
-    lines = [*_heading(agreement), ""]
-    lines += [f"{label:<{width}}  {count:>9}" for label, count in facts]
-    rate = _percent(linkage.linked_persons, linkage.registry_persons)
-    lines += ["", f"Koblingsgrad: {rate} av registerets personer.", ""]
-    lines += ["Per institusjon (personer i registeret, koblet, andel):"]
-    lines += [
-        f"  {sender:<40} {persons:>7} {linked:>7} {_percent(linked, persons):>9}"
-        for sender, persons, linked in linkage.by_institution
-    ]
-    lines += ["", "Tallene er ikke avrundet og kan være små: rapporten er bare for databehandleren."]
-    table: list[list[str | int]] = [["alle", linkage.registry_persons, linkage.linked_persons]]
-    table += [[sender, persons, linked] for sender, persons, linked in linkage.by_institution]
+def characterise(people: pl.DataFrame, known: pl.DataFrame, first: pl.DataFrame) -> pl.DataFrame:
+    """One row for each person: `_pseudonym`, `year`, `sex`, `age_band`, `id_kind` (texts) and `age` (null: not known).
+
+    `people` has `_pseudonym`; `known` what the person's number tells (`pseudonym`, `kind`, `birth_date`, `sex`);
+    `first` the day on which the person's first course began (`_pseudonym`, `day`), by which age and year are taken.
+    """
+    day, born = pl.col("day"), pl.col("birth_date")
+    to_come = _day_of_year(day) < _day_of_year(born)
+    age = (day.dt.year() - born.dt.year() - to_come.cast(pl.Int32)).cast(pl.Float64)
     return (
-        DraftFile("koblingsrapport.txt", _text(lines)),
-        DraftFile("koblingsrapport.csv", csv_bytes(["institusjon", "personer", "koblet"], table)),
+        people.select(PSEUDONYM)
+        .unique(maintain_order=True)
+        .join(known.rename({"pseudonym": PSEUDONYM}), on=PSEUDONYM, how="left", maintain_order="left")
+        .join(first, on=PSEUDONYM, how="left", maintain_order="left")
+        .with_columns(age.alias(AGE))
+        .select(
+            PSEUDONYM,
+            day.dt.year().cast(pl.String).fill_null(UNKNOWN).alias(Characteristic.YEAR),
+            pl.col("sex").fill_null(UNKNOWN).alias(Characteristic.SEX),
+            _band(pl.col(AGE)).alias(Characteristic.AGE_BAND),
+            pl.col("kind").fill_null(UNKNOWN).alias(Characteristic.ID_KIND),
+            AGE,
+        )
     )
 
 
-def shared_report(linkage: Linkage, agreement: LoanAgreement) -> DraftFile:
-    """What the lender or an auditor may read: the share of the registry's people that was linked, in whole percent.
+def _day_of_year(day: pl.Expr) -> pl.Expr:
+    return day.dt.month().cast(pl.Int32) * 100 + day.dt.day()
 
-    It is withheld when the linked, the others or all of them are too few.
+
+def _band(age: pl.Expr) -> pl.Expr:
+    band = pl.lit(OLDEST)
+    for below, name in reversed(AGE_BANDS):
+        band = pl.when(age < below).then(pl.lit(name)).otherwise(band)
+    return pl.when(age.is_null()).then(pl.lit(UNKNOWN)).otherwise(band)
+
+
+def strata(people: pl.DataFrame, characteristics: pl.DataFrame, linked: Sequence[bytes]) -> tuple[Stratum, ...]:
+    """Every group of every characteristic, in order; a person at two institutions is in both of their groups.
+
+    `people` has `_pseudonym` and `_sender` and may repeat; `characteristics` is as `characterise` answers.
     """
-    linked, everyone = linkage.linked_persons, linkage.registry_persons
-    enough = everyone >= SMALLEST_DENOMINATOR and SMALLEST_COUNT <= linked <= everyone - SMALLEST_COUNT
-    whole = everyone >= SMALLEST_DENOMINATOR and linked in {0, everyone}
-    share = f"{round(100 * linked / everyone)} %" if enough or whole else "vises ikke, fordi tallene er små"
-    lines = [*_heading(agreement), "", f"Andel av registerets personer som ble koblet: {share}"]
-    return DraftFile("koblingsrapport.txt", _text(lines))
+    everyone = characteristics.select(PSEUDONYM).with_columns(linked=pl.col(PSEUDONYM).is_in(linked))
+    ours = int(everyone["linked"].sum())
+    others = everyone.height - ours
+    institutions = people.select(PSEUDONYM, group=SENDER).unique()
+    found = []
+    for characteristic in IN_ORDER:
+        groups = (
+            institutions
+            if characteristic is Characteristic.INSTITUTION
+            else characteristics.select(PSEUDONYM, group=characteristic.value)
+        )
+        counted = (
+            groups.join(everyone, on=PSEUDONYM, how="inner")
+            .group_by("group")
+            .agg(persons=pl.len(), linked=pl.col("linked").sum())
+            .sort("group")
+        )
+        found += [
+            Stratum(characteristic, group, persons, met, _of_shares(met, ours, persons - met, others))
+            for group, persons, met in counted.iter_rows()
+        ]
+    return tuple(found)
 
 
-def _heading(agreement: LoanAgreement) -> list[str]:
-    return [
-        f"Koblingsrapport for lånet {agreement.loan_id}",
-        f"Register: {agreement.registry}   Utlåner: {agreement.lender}   Slettefrist: {agreement.due.isoformat()}",
-        f"Variabler: {', '.join(sorted(agreement.variables))}",
-        "Metode: nøyaktig treff på gyldig fødselsnummer, D-nummer eller hjelpenummer.",
-    ]
+def mean_age_difference(characteristics: pl.DataFrame, linked: Sequence[bytes]) -> float | None:
+    """The standardised difference of mean age, linked minus unlinked; None where it is not defined."""
+    known = characteristics.filter(pl.col(AGE).is_not_null())
+    met = pl.col(PSEUDONYM).is_in(linked)
+    one, other = known.filter(met)[AGE], known.filter(~met)[AGE]
+    if min(one.len(), other.len()) < 2:
+        return None
+    spread = math.sqrt((float(one.var() or 0) + float(other.var() or 0)) / 2)  # type: ignore[arg-type]
+    return (float(one.mean()) - float(other.mean())) / spread if spread else None  # type: ignore[arg-type]
 
 
-def _facts(linkage: Linkage) -> list[tuple[str, int]]:
-    return [
-        ("Rader i lånefilen", linkage.loan_rows),
-        ("Like rader, talt én gang", linkage.duplicate_rows),
-        ("Ulike numre i lånefilen", linkage.loan_persons),
-        ("  derav ugyldige", linkage.invalid_ids),
-        ("  derav ikke i registeret", linkage.unknown_ids),
-        ("Personer i registeret", linkage.registry_persons),
-        ("Koblede personer", linkage.linked_persons),
-        ("Personer i registeret uten kobling", linkage.registry_persons - linkage.linked_persons),
-    ]
+def _of_shares(met: int, linked: int, unmet: int, unlinked: int) -> float | None:
+    if not linked or not unlinked:
+        return None
+    one, other = met / linked, unmet / unlinked
+    spread = math.sqrt((one * (1 - one) + other * (1 - other)) / 2)
+    if not spread:
+        return 0.0 if one == other else None
+    return (one - other) / spread
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %".replace(".", ",") if whole else "–"
-
-
-def _text(lines: list[str]) -> bytes:
-    return "".join(f"{line}\r\n" for line in lines).encode("utf-8-sig")
+def first_days(courses: pl.DataFrame) -> pl.DataFrame:
+    """`_pseudonym`, `day`: when each person's first course began; `courses` has a row for each, with `day`."""
+    return courses.group_by(PSEUDONYM, maintain_order=True).agg(pl.col("day").min())

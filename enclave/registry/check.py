@@ -9,6 +9,7 @@ from datetime import date
 from pydantic import BaseModel
 
 from enclave.registry.check_form import form_mistakes
+from enclave.registry.check_loan import linkage_mistakes
 from enclave.registry.check_quality import quality_mistakes
 from enclave.registry.check_table import table_mistakes
 from enclave.registry.definition import (
@@ -43,7 +44,7 @@ def check(definition: Definition, place: Place) -> list[Mistake]:
     for number, form in enumerate(definition.forms):
         found += form_mistakes(definition, form, ("forms", number))
     for number, loan in enumerate(definition.loans):
-        found += _loan(loan, ("loans", number))
+        found += _loan(definition, loan, ("loans", number))
     for number, table in enumerate(definition.tables):
         found += _table(definition, table, ("tables", number))
     return [Mistake(*place.of(one.path), one.text, one.remedy) for one in found]
@@ -124,7 +125,7 @@ def _label(label: Label, path: tuple[str | int, ...], *, needs_swedish: bool) ->
             )
 
 
-def _loan(loan: Loan, path: tuple[str | int, ...]) -> Iterator[Found]:
+def _loan(definition: Definition, loan: Loan, path: tuple[str | int, ...]) -> Iterator[Found]:
     yield from repeated((*path, "variables"), (loan.person_id, loan.month, *(item.name for item in loan.variables)), 2)
     if loan.person_id == loan.month:
         yield Found((*path, "month"), "is also person_id", "name the lender's column of the month")
@@ -135,6 +136,7 @@ def _loan(loan: Loan, path: tuple[str | int, ...]) -> Iterator[Found]:
     for number, variable in enumerate(loan.variables):
         if variable.kind is not Kind.BOOLEAN:
             yield Found((*path, "variables", number, "kind"), "is not boolean", 'write kind = "boolean"')
+    yield from linkage_mistakes(definition, loan, path)
 
 
 def _table(definition: Definition, table: Table, path: tuple[str | int, ...]) -> Iterator[Found]:

@@ -251,8 +251,39 @@ class LoanShareTable(Closed):
 Table = ChangeTable | ShareTable | TransitionTable | ResponseTable | LoanShareTable | QualityTable
 
 
+class Identifier(Closed):
+    """A column of the lender's file that tells who a row is about where it has no usable number.
+
+    `ours` is where we know the same of a person: `birth_date` or `sex`, which the number tells, or `FORM.VARIABLE`.
+    """
+
+    name: Name
+    kind: Literal["text", "date"]
+    ours: Annotated[str, StringConstraints(pattern=r"^(birth_date|sex|[a-z][a-z0-9_]{0,47}\.[a-z][a-z0-9_]{0,47})$")]
+
+
+class Probabilistic(Closed):
+    """How rows without a usable number are linked by probability: a trained Splink model, and what is made of it.
+
+    `model` is the model as JSON (in the definition's folder the name of its file); it is never trained in a run. Pairs
+    from `accept_above` are links, those from `review_above` are for a person. `most_pairs` may be compared at most;
+    `sample` people whose number is known are linked again without it, to see how good the model is.
+    """
+
+    version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+    model: str
+    accept_above: Annotated[float, Field(gt=0, le=1)]
+    review_above: Annotated[float, Field(gt=0, le=1)]
+    most_pairs: Annotated[int, Field(ge=1)] = 20_000_000
+    sample: Annotated[int, Field(ge=1)] = 2000
+
+
 class Loan(Closed):
-    """A kind of borrowed data: monthly rows of `person_id`, `month` (YYYY-MM) and boolean `variables`."""
+    """A kind of borrowed data: monthly rows of `person_id`, `month` (YYYY-MM) and boolean `variables`.
+
+    Rows without a usable number are linked only where `identifiers` are declared: by `keys`, each some of them that
+    must agree and point at one person only, and last by `probabilistic`.
+    """
 
     id: Name
     label: Label
@@ -260,6 +291,9 @@ class Loan(Closed):
     person_id: Name = "person_id"
     month: Name = "month"
     variables: tuple[Variable, ...]
+    identifiers: tuple[Identifier, ...] = ()
+    keys: tuple[tuple[Name, ...], ...] = ()
+    probabilistic: Probabilistic | None = None
 
 
 class Disclosure(Closed):

@@ -8,6 +8,7 @@ canonical JSON text of what the files say, without comments or layout, named by 
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ FILE_LIMIT = 1_000_000  # bytes of one TOML file
 REGISTRY_FILE = "registry.toml"
 REPORTS_FILE = "reports.toml"
 REPORTS_KEYS = ("tables", "unmeasured")
+MODEL_FILE = re.compile(r"[a-z][a-z0-9_-]{0,47}\.json")
 FORMS_FOLDER = "forms"
 
 Tree = dict[str, object]
@@ -114,6 +116,7 @@ def _read_folder(folder: Path) -> Tree:
     mistakes += [Mistake(REGISTRY_FILE, key, "does not belong here", f"move it to {REPORTS_FILE}") for key in misplaced]
     if (folder / REPORTS_FILE).exists():
         tree |= _read_reports(folder, mistakes)
+    _read_models(folder, tree, mistakes)
     listed = tree.get("forms")
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     if names and names == listed:
@@ -132,6 +135,23 @@ def _read_reports(folder: Path, mistakes: list[Mistake]) -> Tree:
     remedy = "only [[tables]] and [[unmeasured]] stand here"
     mistakes += [Mistake(REPORTS_FILE, key, "is an unknown key", remedy) for key in unknown]
     return {key: reports[key] for key in REPORTS_KEYS if key in reports}
+
+
+def _read_models(folder: Path, tree: Tree, mistakes: list[Mistake]) -> None:
+    """Put each linkage model in the place of its file's name: what is applied and hashed holds the whole model."""
+    loans = tree.get("loans")
+    for loan in loans if isinstance(loans, list) else []:
+        terms = loan.get("probabilistic") if isinstance(loan, dict) else None
+        name = terms.get("model") if isinstance(terms, dict) else None
+        if not isinstance(terms, dict) or not isinstance(name, str):
+            continue
+        if not MODEL_FILE.fullmatch(name):
+            mistakes.append(Mistake(REGISTRY_FILE, "loans.probabilistic.model", "names no model", 'write "NAME.json"'))
+            continue
+        try:
+            terms["model"] = durable.read(folder / name, limit=FILE_LIMIT).decode("utf-8")
+        except (OSError, UnicodeDecodeError):
+            mistakes.append(Mistake(name, "", "cannot be read", "save the trained model there, as JSON in UTF-8"))
 
 
 def _read_forms(folder: Path, names: Sequence[str], mistakes: list[Mistake]) -> list[Tree | None]:

@@ -35,6 +35,10 @@ WHAT: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "",
             "  sertifikat.txt    Til å lese: hva som er kontrollert, og hva attesten ikke kan omfatte.",
             "  sertifikat.json   Det samme for programmer.",
+            "  bevis.tlog-proof  Bevis for at slettingen står i revisjonsloggen. Kontrolleres slik, uten oss:",
+            "                    python verify.py --proof bevis.tlog-proof --vkey vkey",
+            "  vkey              Nøkkelen som loggen er underskrevet med. Sammenlign den med den i avtalen.",
+            "  verify.py         Kontrollprogrammet, som bare trenger Python 3.9 eller nyere.",
         ),
         Kind.CHECKPOINT: ("Sjekkpunkt fra registerets revisjonslogg.",),
         Kind.OWN_RECORDS: (

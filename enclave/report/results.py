@@ -14,17 +14,24 @@ from enclave.report.workbook import table_csv, workbook
 
 
 def result_files(
-    tables: Sequence[ReleasableTable], definition: Definition, *, recipient_name: str, code_version: str
+    tables: Sequence[ReleasableTable],
+    definition: Definition,
+    *,
+    recipient_name: str,
+    code_version: str,
+    link_rates: Sequence[tuple[str, int]] = (),
 ) -> tuple[DraftFile, ...]:
     """`rapport.html`, `resultater.xlsx` and `csv/TABLE.csv` of these tables (at least one).
 
+    `link_rates` says of loans behind these tables how many per cent of the registry's people they met.
     `recipient_name` is how the institution is called, "" for the national page. The same tables, definition and code
     version give the same bytes.
     """
     sheets = [lay_out(table, definition) for table in tables]
     title = text("title", "institution", recipient=recipient_name) if recipient_name else text("title", "public")
     periods = " · ".join(dict.fromkeys(period_words(table.period) for table in tables))
-    notes, unmeasured = notes_of(sheets, definition), unmeasured_in(sheets, definition)
+    linked = (text("notes", "linked", loan=loan, percent=percent) for loan, percent in link_rates)
+    notes, unmeasured = (*notes_of(sheets, definition), *linked), unmeasured_in(sheets, definition)
     made = made_of(sheets, code_version)
     about = [
         (text("file", "registry"), definition.name.nb),

@@ -40,13 +40,17 @@ class Period:
 
 @dataclass(frozen=True)
 class Borrowed:
-    """What everyone may know of a loan: no count, and nothing about a person."""
+    """What everyone may know of a loan: no count, and nothing about a person.
+
+    `linked_percent` is how many per cent of the registry's people it met; None where that is not shown.
+    """
 
     loan_id: str
     lender: str
     variables: tuple[str, ...]
     due: date
     destroyed: date | None
+    linked_percent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,7 @@ def _told(loans: Sequence[Borrowed]) -> list[list[str]]:
             one.loan_id,
             one.lender,
             ", ".join(one.variables),
+            text("site", "not_shown") if one.linked_percent is None else f"{one.linked_percent} %",
             _day(one.due),
             _day(one.destroyed) if one.destroyed else text("site", "not_destroyed"),
         ]

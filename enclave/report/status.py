@@ -24,7 +24,7 @@ def status_page(
     at: datetime,
     alarm: str,
     blocks: Sequence[Block],
-    facts: Mapping[str, int],
+    facts: Mapping[str, int | str],
     figures: Sequence[str] = (),
 ) -> bytes:
     """The page as UTF-8; `alarm` stands on top in red, `facts` are large numbers with their captions.

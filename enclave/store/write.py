@@ -138,12 +138,20 @@ class RegistryWriter:
         rows = judged.fresh.rename({ROW: "row"})
         insert_frame(connection, table, rows.with_columns(pl.lit(value).alias(name) for name, value in origin.items()))
 
-    def keep_tables(self, results: Sequence[ResultTable | ReleasableTable], position: Position) -> None:
-        """Keep tables for later jobs; one that is kept already, number for number, is not kept twice."""
+    def keep_tables(
+        self, results: Sequence[ResultTable | ReleasableTable], position: Position, *, as_of: int | None = None
+    ) -> None:
+        """Keep tables for later jobs; one that is kept already, number for number, is not kept twice.
+
+        With `as_of` nothing is kept, and StateMovedError raised, where the state is another by now: somebody who
+        withdrew while the tables were made is then in none of them.
+        """
         if any(table.borrowed and isinstance(table, ResultTable) for table in results):
             raise Refused("R_BORROWED")
         with transaction(self._engine) as connection:
-            schema.lock_state(connection)
+            locked = schema.lock_state(connection)
+            if as_of is not None and locked.state != as_of:
+                raise StateMovedError
             connection.execute(insert(schema.act).values(position._asdict()))
             for table in results:
                 _keep_table(connection, table, position)
@@ -235,8 +243,13 @@ def _insert_drafts(
         connection.execute(insert(schema.draft).values(row))
 
 
+def content_of(table: ResultTable | ReleasableTable) -> str:
+    """A table as it is kept, of which `sha256` in the database is the digest."""
+    return json.dumps(asdict(table), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def _keep_table(connection: Connection, table: ResultTable | ReleasableTable, position: Position) -> None:
-    content = json.dumps(asdict(table), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    content = content_of(table)
     sha256 = hashlib.sha256(content.encode()).hexdigest()
     row = {
         "table_id": table.table,

@@ -28,6 +28,7 @@ STATES: set[State] = set(chain.from_iterable(KINDS))
 AT_THE_TERMINAL = {
     "enclave/desk.py",
     "enclave/founding.py",
+    "enclave/loan_desk.py",
     "enclave/reception.py",
     "enclave/recovery.py",
     "enclave/registrar.py",

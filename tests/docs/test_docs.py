@@ -5,9 +5,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from enclave.cli.main import app
 from enclave.crypto import age, sshsig
 from enclave.crypto.keyring import KEY_KINDS
 from tests.docs.blocks import with_blocks
@@ -92,6 +95,19 @@ def test_every_command_of_the_operators_guide_runs(tmp_path: Path) -> None:
     (tmp_path / "universitet.age").write_text(age.new_identity()[1] + "\n", encoding="utf-8")
 
     _type("".join(re.findall(r"```sh\n(.*?)```", OPERATOR, re.DOTALL)), tmp_path)
+
+
+def test_every_command_that_the_operators_guide_names_exists() -> None:
+    """What stands in the text, as the linkage week does, is a command of the program, with options that it has."""
+    program = get_command(app)
+    for said in re.findall(r"`enclave ([^`]+)`", OPERATOR):
+        words = said.replace("\n", " ").split()
+        command: Any = program
+        while words and words[0] in getattr(command, "commands", ()):
+            command = command.commands[words.pop(0)]
+        options = {name for one in (*command.params, *program.params) for name in one.opts}
+        assert not hasattr(command, "commands"), said
+        assert {word for word in words if word.startswith("--")} <= options, said
 
 
 def _type(block: str, folder: Path) -> None:

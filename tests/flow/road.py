@@ -392,7 +392,7 @@ def walk(road: Road, work: Path, *, withdrawn: str) -> None:
     assert filed.code == 0, filed
     road.jobs("rights", "analyse", "release")
     road.approve_all()
-    road.jobs("seal", "deliver", "checkpoint")
+    road.jobs("checkpoint", "seal", "deliver", "checkpoint")
 
 
 # --- Stock tools ----------------------------------------------------------------------------------------------------

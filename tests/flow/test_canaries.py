@@ -101,7 +101,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             assert road.enclave("person", "withdraw", "--case-number", "2026/7", typed=f"{number}\n").code == 0
         scene.watch("rights", "analyse", "release")
         road.approve_all()
-        scene.watch("seal", "deliver", "checkpoint")
+        scene.watch("checkpoint", "seal", "deliver", "checkpoint")
         look_everywhere(road)
         yield scene
 

@@ -103,7 +103,7 @@ COURSES = (*OLD, OPEN, DUE, LATE, NAMED, SHARED, ELSEWHERE)
 class Server:
     """A founded server: its road, the second person's key, and the lender's."""
 
-    def __init__(self, root: Path, forks: Forks) -> None:
+    def __init__(self, root: Path, forks: Forks, definition: Path = CONFIG / "registries" / REGISTRY) -> None:
         self.lead, lead_public = sshsig.new_key("lead")
         self.lender_key, self.lender_public = age.new_identity()
         self.forks = forks
@@ -111,7 +111,6 @@ class Server:
         live = self.live
         values: dict[str, str | int | float] = {"server": "enclave-1", "mode": "test", "kind": "folder"}
         values |= {"folder": str(live / "airlock"), "project_lead": lead_public}
-        definition = CONFIG / "registries" / REGISTRY
         self.folder = found(Founding(live / "working", REGISTRY, definition, values, "person:tester"))
         self.keys: dict[str, Secret] = {}
         self.letters: dict[str, Letter] = {}

@@ -6,16 +6,19 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from enclave.audit.record import Position
 from enclave.control.database import Control
 from enclave.control.institutions import Institution, add_institution
-from enclave.control.loans import find_loan, request_loan
+from enclave.control.loans import find_loan, open_loan, request_loan
 from enclave.control.releases import releases_of
 from enclave.control.requests import requests_of
+from enclave.control.tables import loan
 from enclave.crypto import sshsig
 from enclave.crypto.keystore import Keystore
 from enclave.desk import Desk
+from enclave.doctor import examine
 from enclave.errors import Refused
 from enclave.flow import LoanState, ReleaseState, RequestState
 from enclave.folders import WorkingFolder
@@ -23,6 +26,8 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
+from enclave.status import look
+from tests.identity.numbers import synthetic
 from tests.jobs.working import founded
 
 TODAY = datetime.now(UTC).date()
@@ -125,3 +130,54 @@ def test_a_loans_id_is_never_used_twice(server: WorkingFolder) -> None:
 
     with pytest.raises(Refused, match="R_LOAN_EXISTS"):
         desk.open_loan(agreement, "nav", TODAY)
+
+
+def test_a_loan_that_is_not_used_is_reminded_of_before_its_day(server: WorkingFolder) -> None:
+    """Until two weeks before its day it only stands there; then `status` and `doctor` ask a person, and after it."""
+    control, settings = Control(server.control), read_settings(server.settings)
+    with control.changing(Position("an earlier log", 2)) as connection:
+        request_loan(connection, agreed(TODAY + timedelta(days=15)), "nav")
+    with control.changing(Position("an earlier log", 3)) as connection:
+        open_loan(connection, find_loan(control, "kar", "nav-2026"), "age1something")
+
+    def told(days: int) -> tuple[bool, str]:
+        now = datetime.now(UTC) + timedelta(days=days)
+        (waiting,) = (one for one in look(server, "kar", now).waiting if one.what == "loan nav-2026")
+        return waiting.needs_person, waiting.why
+
+    assert told(0) == (False, f"due {TODAY + timedelta(days=15)}")
+    assert told(1)[0]
+    assert "is destroyed in 14 days" in told(1)[1]
+    assert told(16)[0]
+    assert "run `destroy` now" in told(16)[1]
+    (finding,) = (one for one in examine(server, settings) if "nav-2026" in one.what)
+    assert finding.well
+    with control.noting() as connection:
+        connection.execute(update(loan).values(due=TODAY + timedelta(days=14)))
+    (finding,) = (one for one in examine(server, settings) if "nav-2026" in one.what)
+    assert (finding.well, "destroyed unused" in finding.remedy) == (False, True)
+
+
+@pytest.mark.parametrize("words", ["x" * 201, "two\nlines", f"om {synthetic(date(1980, 1, 1))} bare"])
+def test_what_is_no_short_line_is_no_legal_basis(server: WorkingFolder, words: str) -> None:
+    """Legal basis and population are short printable lines, in which no national number stands; it is not repeated."""
+    command = [
+        "loan",
+        "open",
+        "nav-2026",
+        "--kind",
+        "nav",
+        "--lender",
+        "nav",
+        "--variables",
+        "aap",
+        "--case-number",
+        "1",
+    ]
+    due = (TODAY + timedelta(days=30)).isoformat()
+    for option in ("--legal-basis", "--population"):
+        done = subprocess.run(
+            [sys.executable, "-m", "enclave", "--config", str(server.settings), *command, "--due", due, option, words],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert (done.returncode, "R_LOAN_WORDS" in done.stderr, words in done.stderr) == (3, True, False)

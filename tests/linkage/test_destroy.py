@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,9 +16,9 @@ from enclave.crypto.keystore import Keystore, unwrap_identity, wrap_identity
 from enclave.errors import Halt, Refused
 from enclave.linkage import destroy as destroying
 from enclave.linkage.certificate import NOT_COVERED, certificate
-from enclave.linkage.destroy import Copy, destroy, inventory
+from enclave.linkage.destroy import Copy, destroy
 from enclave.linkage.loan import new_loan_key
-from enclave.model.loan import Destruction
+from enclave.model.loan import Derived, Destruction, Level
 from tests.linkage.loans import AGREEMENT
 
 AT = datetime(2026, 7, 3, 9, tzinfo=UTC)
@@ -33,7 +35,7 @@ class Held:
             (folder / name).mkdir()
         self.keystore = Keystore(folder / "keystore")
         self.wrapped = wrap_identity(self.identity, public)
-        self.keystore.put("loan-nav-2026", self.wrapped)
+        self.keystore.put("nav-2026", self.wrapped)
         self.keystore.put("loan-other", wrap_identity(new_loan_key()[0], public))
         self.files = (
             ("loans/nav-2026.age", folder / "loans" / "a"),
@@ -42,12 +44,14 @@ class Held:
         self.ciphertext = age.seal(b"borrowed", [self.recipient])
         for _, path in self.files:
             durable.write(path, self.ciphertext)
-        self.copies = inventory(self.files)
+        digest = hashlib.sha256(self.ciphertext).hexdigest()
+        self.copies = tuple(Copy(place, path, digest) for place, path in self.files)
+        self.managed = [(name, folder / name) for name in ("keystore", "loans", "quarantine")]
 
     def destroy(self, today: date = date(2026, 7, 1)) -> Destruction:
         """One attempt."""
         return destroy(
-            "nav-2026", self.keystore, "loan-nav-2026", self.copies,
+            "nav-2026", self.keystore, self.copies, in_clear="person_id;month;", managed=self.managed,
             recipient=self.recipient, due=AGREEMENT.due, today=today,
         )  # fmt: skip
 
@@ -60,7 +64,7 @@ def held(tmp_path: Path) -> Held:
 
 def test_a_destroyed_loan_has_no_key_and_no_file(held: Held) -> None:
     """Key and copies are gone, other loans' keys are not, and the wrapped key no longer opens through the keystore."""
-    assert age.open(held.ciphertext, unwrap_identity(held.keystore.get("loan-nav-2026"), held.wrapping)) == b"borrowed"
+    assert age.open(held.ciphertext, unwrap_identity(held.keystore.get("nav-2026"), held.wrapping)) == b"borrowed"
     found = held.destroy()
     assert (found.key_absent, found.files_absent, found.decryption_fails) == (True, True, True)
     digest = hashlib.sha256(held.ciphertext).hexdigest()
@@ -68,7 +72,7 @@ def test_a_destroyed_loan_has_no_key_and_no_file(held: Held) -> None:
     assert found.overdue_days == 0
     assert held.keystore.names() == ("loan-other",)
     with pytest.raises(Refused, match="R_KEY_DESTROYED"):
-        held.keystore.get("loan-nav-2026")
+        held.keystore.get("nav-2026")
 
 
 @pytest.mark.parametrize("step", ["destroy_key", "first_copy", "second_copy", "verify"])
@@ -106,13 +110,51 @@ def test_lateness_is_counted_in_days(held: Held) -> None:
     assert held.destroy(date(2026, 6, 1)).overdue_days == 0
 
 
-def test_a_copy_of_the_key_under_another_name_is_found(held: Held) -> None:
-    """The same wrapped key elsewhere in the keystore means that the loan can still be opened: no certificate."""
-    held.keystore.put("spare", held.wrapped)
+LEFT: dict[str, tuple[str, Callable[[Held], bytes]]] = {
+    "a-second-name.age": ("keystore", lambda held: held.wrapped),
+    ".tmp-0011223344556677": ("keystore", lambda held: held.wrapped),
+    "wrapped-up": ("quarantine", lambda held: b"inside something else: " + held.ciphertext + b"!"),
+    "a-half": ("loans", lambda held: held.ciphertext[:150]),
+    "in-clear.csv": ("loans", lambda _: b"\xef\xbb\xbfperson_id;month;aap\r\n1;2024-01;ja\r\n"),
+    "in-clear.txt": ("quarantine", lambda _: "person_id;month;aap\n".encode("utf-16")),
+    "far-in": ("quarantine", lambda _: bytes((1 << 20) - 5) + b"person_id;month;aap"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_is_left_anywhere_is_found_and_leaves_no_certificate(held: Held, tmp_path: Path, name: str) -> None:
+    """The key under another name, a copy inside another file, a part of one, or rows in clear: no certificate."""
+    folder, content = LEFT[name]
+    durable.write(tmp_path / folder / name, content(held))
     found = held.destroy()
-    assert not found.decryption_fails
-    with pytest.raises(Halt, match="H_LOAN_NOT_DESTROYED"):
+    assert found.residue.left_in == (folder,)
+    with pytest.raises(Halt, match="H_LOAN_NOT_DESTROYED") as halted:
         certificate(found, AGREEMENT, AT, POSITION)
+    assert folder in str(halted.value)
+    assert name not in str(halted.value)
+    (tmp_path / folder / name).unlink()
+    assert held.destroy().residue.left_in == ()
+
+
+def test_other_loans_and_drops_are_no_residue(held: Held, tmp_path: Path) -> None:
+    """Ciphertext to other keys, links and what vanishes while it is looked for are passed by."""
+    durable.write(tmp_path / "quarantine" / "other", age.seal(b"borrowed", [new_loan_key()[1]]))
+    (tmp_path / "quarantine" / "link").symlink_to("/etc/hosts")
+    found = held.destroy()
+    assert (found.residue.left_in, found.residue.files) == ((), 3)  # another loan's key, a grave, a drop
+
+
+def test_a_copy_of_the_key_that_is_put_back_opens_nothing(held: Held) -> None:
+    """The keystore has a grave for the loan: a key that comes back from somewhere is not given out, and is shredded."""
+    held.destroy()
+    held.keystore.put("other", held.wrapped)
+    (held.keystore._path("other")).rename(held.keystore._path("nav-2026"))
+    with pytest.raises(Refused, match="R_KEY_DESTROYED"):
+        held.keystore.get("nav-2026")
+    with pytest.raises(Halt, match="H_KEYSTORE_TAKEN"):
+        held.keystore.put("nav-2026", held.wrapped)
+    again = held.destroy()
+    assert (again.key_absent, held.keystore.has("nav-2026")) == (True, False)
 
 
 def test_a_key_that_does_not_go_leaves_no_certificate(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,13 +182,6 @@ def test_something_planted_in_a_file_s_place_does_not_stop_the_key_s_destruction
     assert target.read_bytes() == b"not ours"
 
 
-def test_the_inventory_lists_what_is_there(held: Held, tmp_path: Path) -> None:
-    """Only copies that exist are listed, each with the digest of its ciphertext."""
-    listed = inventory([*held.files, ("airlock/missing", tmp_path / "missing")])
-    assert listed == held.copies
-    assert listed[0] == Copy("loans/nav-2026.age", held.files[0][1], hashlib.sha256(held.ciphertext).hexdigest())
-
-
 def test_a_loan_that_never_came_is_destroyed_too(held: Held) -> None:
     """With no file at all the key still goes, and the certificate says that there was nothing."""
     held.copies = ()
@@ -155,12 +190,29 @@ def test_a_loan_that_never_came_is_destroyed_too(held: Held) -> None:
     assert "Vi hadde ingen filer fra lånet." in text.content.decode("utf-8-sig")
 
 
+def test_the_certificate_lists_what_was_made_of_the_loan_and_until_when_snapshots_last(held: Held) -> None:
+    """Each kept table with its digest and origin; what would tell of single people leaves no certificate."""
+    made = Derived("nav-2026", "benefits", "2024", Level.AGGREGATE, 7, "d" * 64, "c" * 64, "f" * 64)
+    found = held.destroy()
+    document, text = certificate(found, AGREEMENT, AT, POSITION, derived=(made,), snapshots_until=date(2026, 8, 2))
+    (said,) = json.loads(document.content)["derived"]
+    assert (said["table"], said["state"], said["loan_file_sha256"]) == ("benefits", 7, "f" * 64)
+    assert json.loads(document.content)["snapshots_until"] == "2026-08-02"
+    assert "de siste er borte 2026-08-02" in text.content.decode("utf-8-sig")
+    assert "c" * 64 in text.content.decode("utf-8-sig")
+    with pytest.raises(Halt, match="H_LOAN_ROW_LEVEL"):
+        certificate(found, AGREEMENT, AT, POSITION, derived=(replace(made, level=Level.ROW),))
+
+
 def test_the_certificate_says_what_was_checked_and_what_it_cannot_cover(held: Held) -> None:
     """The JSON and the Norwegian text agree on loan, files, checks, lateness, position and the limits."""
     found = held.destroy(date(2026, 7, 3))
     document, text = certificate(found, AGREEMENT, AT, POSITION)
     facts = json.loads(document.content)
-    assert facts["checks"] == {"decryption_fails": True, "files_absent": True, "key_absent": True}
+    assert facts["checks"] == {
+        "decryption_fails": True, "files_absent": True, "key_absent": True, "files_with_residue": 0,
+        "files_looked_through": 2, "folders_looked_through": ["keystore", "loans", "quarantine"],
+    }  # fmt: skip
     assert facts["not_covered"] == [name for name, _ in NOT_COVERED]
     assert facts["audit"] == {"log_id": POSITION.log_id, "seq": 77}
     assert facts["overdue_days"] == 2

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from enclave.errors import Halt, Rejected
 from enclave.linkage.loan import new_loan_key
 from enclave.linkage.read import read_rows
 from enclave.model.drop import PlainFile
+from enclave.registry.definition import Identifier
 from tests.linkage.loans import AGREEMENT, FORM, NAMES, NOW, Lender
 
 CANARY = "12345678901"
@@ -159,6 +160,7 @@ def test_a_signature_after_its_key_expired_is_rejected() -> None:
         ("E_LOAN_CSV", HEADER.encode() + f"{CANARY};2024-01;ja\n".encode()),
         ("E_LOAN_CSV", HEADER.encode() + f'{CANARY};2024-01;"ja;nei;nei;1\n'.encode()),
         ("E_LOAN_CSV", HEADER.encode() + b"x" * 200_000),
+        ("E_LOAN_EMPTY", HEADER.encode()),
         ("E_LOAN_HEADER", HEADER.replace("month", "maaned").encode()),
         ("E_LOAN_HEADER", HEADER.replace("salary", "aap").encode()),
         ("E_LOAN_HEADER", HEADER.replace("salary", "salary;salary").encode()),
@@ -198,3 +200,22 @@ def test_any_bytes_are_rows_or_a_rejection(content: bytes) -> None:
     except Rejected:
         return
     assert rows.frame.schema["sick_pay"] == pl.Boolean
+
+
+def test_identifiers_are_read_as_both_sides_are_compared_by_them() -> None:
+    """Dates as dates, text in small letters without needless spaces, empty unknown; a date that is none is told."""
+    told = (
+        Identifier(name="birth_date", kind="date", ours="birth_date"),
+        Identifier(name="family_name", kind="text", ours="arrival.name"),
+    )
+    form = FORM.model_copy(update={"identifiers": told})
+    header = "person_id;month;sick_pay;aap;disability_pension;birth_date;family_name\n"
+    rows = read_rows(
+        f"{header};2024-03;ja;nei;;1980-01-31;  De  la CRUZ \n;2024-03;ja;nei;;;\n".encode(), AGREEMENT, form
+    )
+    assert rows.frame.select("birth_date", "family_name").rows() == [(date(1980, 1, 31), "de la cruz"), (None, None)]
+    with pytest.raises(Rejected, match="E_LOAN_VALUES") as caught:
+        read_rows(f"{header};2024-03;ja;nei;;31.01.1980;x\n".encode(), AGREEMENT, form)
+    assert caught.value.place == "birth_date: 1 rows, the first is row 2"
+    with pytest.raises(Rejected, match="E_LOAN_HEADER"):
+        read_rows(GOOD, AGREEMENT, form)
