@@ -5,13 +5,11 @@ also names the answers, then enter the answers in the ledger. The registry commi
 of the drop is in the registry, after it the rest is only told on.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from enclave import durable
-from enclave.airlock.collect import unpack
 from enclave.control.drops import (
+    NETTSKJEMA,
     Drop,
     count_attempt,
     drops_of,
@@ -19,36 +17,33 @@ from enclave.control.drops import (
     find_drop,
     settle_drop,
 )
-from enclave.control.releases import propose
-from enclave.crypto import age
-from enclave.crypto.keystore import unwrap_identity
+from enclave.control.releases import propose, releases_of
 from enclave.crypto.zip_directory import Limits
 from enclave.errors import Refused, Rejected, explain
 from enclave.flow import ATTEMPTS_BEFORE_REJECTION, Act, DropState
-from enclave.grants import Access, Folder, Passphrases
+from enclave.grants import Passphrases
 from enclave.identity.pseudonymise import Judged, assign, judge
 from enclave.identity.rules import Mode
-from enclave.identity.texts import RULES as IDENTITY_RULES
 from enclave.intake.answer import Answer, Totals, references_of
 from enclave.intake.check import Checked, check
 from enclave.intake.feedback import feedback, receipt
 from enclave.intake.open import verify_and_open
-from enclave.intake.rules import RULES as INTAKE_RULES
-from enclave.intake.rules import RuleText, form_of
+from enclave.intake.rules import form_of
 from enclave.intake.spreadsheet import read_file
 from enclave.model.draft import Draft, DraftFile, Kind, NamedDraft
 from enclave.model.drop import OpenedDrop
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.store.read import RegistryReader
-from enclave.store.rules import RULES as STORE_RULES
 from enclave.store.settlement import Counts, Outcome, Settlement
 from enclave.store.write import Plan, RegistryWriter, StateMovedError
 from enclave.wiring import Wiring
+from jobs import quarantine
 from jobs.drafts import sweep_drafts, write_draft
 from jobs.reasons import CRASHED, DROP_ID_REUSED, FORM_UNKNOWN, REPLAY, SEQUENCE
+from jobs.rule_texts import RULES
+from jobs.submissions import HELD_BY_THE_GATE, OpenedSubmission, draft_digests, open_submission
 
-RULES: dict[str, RuleText] = {**INTAKE_RULES, **IDENTITY_RULES, **STORE_RULES}
 explain(
     "E_ANSWER_HELD",
     "The answer to this drop would hold what must not leave, such as something like a national number.",
@@ -59,7 +54,6 @@ explain(
     ),
 )
 
-HELD_BY_THE_GATE = ("R_LEAK", "R_FORM")
 MOST_MISSING = 999_999_999
 OPENED_TIMES = 8
 """How much larger than the largest payload the files inside may be in total."""
@@ -69,21 +63,26 @@ OPENED_TIMES = 8
 class Examined:
     """A drop in memory: verified, opened, read and checked; still with identities."""
 
-    opened: OpenedDrop
+    payload_sha256: str
     checked: tuple[Checked, ...]
     judged: Judged
 
 
 def admit(wiring: Wiring) -> dict[str, int]:
-    """Settle every collected drop; answers how many were admitted, rejected and recognised as sent before."""
+    """Settle every collected drop; answers how many were admitted, rejected and recognised as sent before.
+
+    A signed drop is answered at once; submissions through Nettskjema are answered together, once a day.
+    """
     writer, reader = wiring.registry_writer, wiring.registry_reader
     _publish_settled(wiring, reader)
-    sweep_drafts(wiring, (stored.draft.sha256 for stored in reader.drafts()))
-    counts = {"admitted": 0, "rejected": 0, "replayed": 0}
+    digests = [release.draft_sha256 for release in releases_of(wiring.control, wiring.registry)]
+    sweep_drafts(wiring, (*(stored.draft.sha256 for stored in reader.drafts()), *digests))
+    counts = {"admitted": 0, "rejected": 0, "replayed": 0, "digests": 0}
     for drop in _in_turn(drops_of(wiring.control, wiring.registry, DropState.COLLECTED)):
         outcome = _settle(wiring, writer, drop)
         _publish_settled(wiring, reader)
         counts[outcome] += 1
+    counts["digests"] = draft_digests(wiring)
     return counts
 
 
@@ -102,6 +101,8 @@ def _settle(wiring: Wiring, writer: RegistryWriter, drop: Drop) -> str:
         drop, examined = _examine(wiring, drop)
     except Rejected as why:
         return _reject(wiring, writer, drop, why.code)
+    if isinstance(examined, str):
+        return _reject(wiring, writer, drop, examined)
     with wiring.acts.act(Act.IDENTITY_ASSIGN, "drop", drop.drop_uuid) as act:
         named = assign(examined.judged, wiring.vault, act.position)
         act.add(new_people=named.new_people, new_courses=named.new_episodes)
@@ -119,8 +120,11 @@ def _settle(wiring: Wiring, writer: RegistryWriter, drop: Drop) -> str:
             return _reject(wiring, writer, drop, "E_ANSWER_HELD")
 
 
-def _examine(wiring: Wiring, drop: Drop) -> tuple[Drop, Examined]:
-    """Everything that is read from a drop, in memory; Rejected with the first reason that stops it whole."""
+def _examine(wiring: Wiring, drop: Drop) -> tuple[Drop, Examined | str]:
+    """Everything that is read from a drop, in memory; Rejected with the first reason that stops it whole.
+
+    Where opening told whom a submission claims to be from, the drop says so; the reason is then returned, not raised.
+    """
     if drop.reason:
         raise Rejected(drop.reason)
     if drop.attempts >= ATTEMPTS_BEFORE_REJECTION:
@@ -128,21 +132,15 @@ def _examine(wiring: Wiring, drop: Drop) -> tuple[Drop, Examined]:
     with wiring.acts.act(Act.DROP_OPEN, "drop", drop.drop_uuid) as act:
         with wiring.control.changing(act.position) as connection:
             count_attempt(connection, drop.drop_uuid)
-        opened = _open(wiring, drop)
+        opened = open_submission(wiring, drop) if drop.door == NETTSKJEMA else _open(wiring, drop)
+    if isinstance(opened, OpenedSubmission):
+        return _check_submission(wiring, drop, opened)
     drop = _recognise(wiring, drop, opened)
     return drop, _check(wiring, drop, opened)
 
 
 def _open(wiring: Wiring, drop: Drop) -> OpenedDrop:
-    keys = wiring.keystore(Folder.DROP_KEYS, Access.READ)
-    identity = unwrap_identity(keys.get(drop.drop_uuid), wiring.keys.get("quarantine"))
-    path = wiring.path(Folder.QUARANTINE, Access.READ) / f"{drop.drop_uuid}.age"
-    ciphertext = durable.read(path)
-    sealed = unpack(age.open(ciphertext, identity))
-    # What is opened is what was taken from this sender under this id: the log holds the digest of the ciphertext.
-    taken = (hashlib.sha256(ciphertext).hexdigest(), sealed.drop_uuid, sealed.sender)
-    if taken != (drop.stored_sha256, drop.drop_uuid, drop.sender):
-        raise Rejected("E_QUARANTINE_FORM")
+    sealed = quarantine.get(wiring, drop, drop.sender)
     largest = wiring.settings.registries[wiring.registry].limits.drop_bytes
     passphrase = wiring.passphrase(Passphrases.SENDERS, drop.sender)
     return verify_and_open(
@@ -187,11 +185,24 @@ def _check(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Examined:
         for file in opened.files
         if (form := forms[file.name]) is not None
     )
-    mode = Mode(wiring.settings.mode)
-    judged = judge(
-        [each.records for each in checked], {form.id: form for form in definition.forms}, mode, wiring.now.date()
-    )
-    return Examined(opened, checked, judged)
+    return _judge(wiring, opened.manifest.payload_sha256, checked)
+
+
+def _check_submission(wiring: Wiring, drop: Drop, opened: OpenedSubmission) -> tuple[Drop, Examined | str]:
+    """The one row of a submission, as a row of the institution that it claims to be from."""
+    submitted = opened.submitted
+    claimed = replace(drop, sender=submitted.institution or NETTSKJEMA)
+    if submitted.table is None:
+        return claimed, submitted.reason
+    definition = wiring.definition.definition
+    checked = check(opened.form, definition, submitted.table, drop_uuid=drop.drop_uuid, sender=claimed.sender)
+    return claimed, _judge(wiring, "", (checked,))
+
+
+def _judge(wiring: Wiring, payload_sha256: str, checked: tuple[Checked, ...]) -> Examined:
+    forms = {form.id: form for form in wiring.definition.definition.forms}
+    judged = judge([each.records for each in checked], forms, Mode(wiring.settings.mode), wiring.now.date())
+    return Examined(payload_sha256, checked, judged)
 
 
 def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examined, plan: Plan) -> str:
@@ -203,21 +214,22 @@ def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examin
     counts = replace(
         plan.counts, delivered=delivered, rejected=delivered - plan.counts.accepted - plan.counts.unchanged
     )
-    with wiring.acts.act(Act.DROP_SETTLE, "drop", drop.drop_uuid) as act:
+    with wiring.acts.act(Act.DROP_SETTLE, "drop", drop.drop_uuid, counts=_weakness(drop)) as act:
         answer = Answer(
             wiring.registry,
             drop.sender,
             drop.drop_uuid,
             drop.stated_drop_id,
-            examined.opened.manifest.payload_sha256,
+            examined.payload_sha256,
             *act.position,
             totals=Totals(**vars(counts)),
             faults=faults,
             references=references_of(examined.checked, faults),
         )
-        drafts = _write_answers(wiring, plan.based_on_state, answer)
+        drafts = [] if drop.door == NETTSKJEMA else _write_answers(wiring, plan.based_on_state, answer)
         settlement = Settlement(drop.drop_uuid, drop.sender, Outcome.ADMITTED, "", counts)
-        writer.settle(plan, settlement, drafts, act.position)
+        kept = faults if drop.door == NETTSKJEMA else ()
+        writer.settle(plan, settlement, drafts, act.position, faults=kept)
         act.counts.update(vars(counts))
     return _publish(wiring, drop, DropState.ADMITTED, "", drafts)
 
@@ -225,7 +237,7 @@ def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examin
 def _reject(wiring: Wiring, writer: RegistryWriter, drop: Drop, reason: str) -> str:
     """Settle a drop of which nothing is taken: no row, an answer with its own reason."""
     state = DropState.REPLAYED if reason == REPLAY else DropState.REJECTED
-    with wiring.acts.act(Act.DROP_SETTLE, "drop", drop.drop_uuid) as act:
+    with wiring.acts.act(Act.DROP_SETTLE, "drop", drop.drop_uuid, counts=_weakness(drop)) as act:
         answer = Answer(
             wiring.registry,
             drop.sender,
@@ -235,10 +247,15 @@ def _reject(wiring: Wiring, writer: RegistryWriter, drop: Drop, reason: str) -> 
             *act.position,
             reason=reason,
         )
-        drafts = _write_answers(wiring, 0, answer)
+        drafts = [] if drop.door == NETTSKJEMA else _write_answers(wiring, 0, answer)
         settlement = Settlement(drop.drop_uuid, drop.sender, Outcome.REJECTED, reason, Counts(0))
         writer.settle(None, settlement, drafts, act.position)
     return _publish(wiring, drop, state, reason, drafts)
+
+
+def _weakness(drop: Drop) -> dict[str, int]:
+    """What the log says of a drop that nobody signed."""
+    return {"unsigned": 1} if drop.door == NETTSKJEMA else {}
 
 
 def _write_answers(wiring: Wiring, state: int, answer: Answer) -> list[NamedDraft]:
@@ -269,13 +286,13 @@ def _publish_settled(wiring: Wiring, reader: RegistryReader) -> None:
             continue  # another server's drop, or published already
         state = {"": DropState.ADMITTED, REPLAY: DropState.REPLAYED}.get(settled.reason, DropState.REJECTED)
         answers = [stored.draft for stored in drafts if stored.drop_uuid == settled.drop_uuid]
-        _publish(wiring, drop, state, settled.reason, answers)
+        _publish(wiring, replace(drop, sender=settled.sender), state, settled.reason, answers)
 
 
 def _publish(wiring: Wiring, drop: Drop, state: DropState, reason: str, drafts: list[NamedDraft]) -> str:
     with wiring.acts.act(Act.DROP_PUBLISH, "drop", drop.drop_uuid) as act:
         with wiring.control.changing(act.position) as connection:
-            settle_drop(connection, drop.drop_uuid, state, reason=reason, at=wiring.now)
+            settle_drop(connection, drop.drop_uuid, state, sender=drop.sender, reason=reason, at=wiring.now)
             for draft in drafts:
                 propose(
                     connection,

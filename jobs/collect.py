@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from enclave import durable
 from enclave.airlock import rules
-from enclave.airlock.collect import pack, survey, take, unpack
+from enclave.airlock.collect import pack, survey, take
 from enclave.airlock.rules import Limits
 from enclave.audit.record import Phase, StoredEntry
 from enclave.control.drops import (
@@ -25,21 +25,14 @@ from enclave.control.drops import (
 )
 from enclave.control.institutions import Institution, institutions_of
 from enclave.control.loans import loans_of
-from enclave.crypto import age
-from enclave.crypto.keystore import wrap_identity
-from enclave.errors import Halt, Refused, Rejected, explain
+from enclave.errors import Halt, Refused, Rejected
 from enclave.flow import Act, DropState, LoanState
 from enclave.grants import Access, Folder
 from enclave.model.drop import SealedDrop
 from enclave.settings import Limits as SettingsLimits
 from enclave.wiring import Wiring
-
-explain(
-    "H_QUARANTINE",
-    "What was written to quarantine does not read back as it was.",
-    "Nothing was removed from the airlock. Check the disk, then `enclave recover`.",
-)
-
+from jobs import quarantine
+from jobs.collect_submissions import collect_submissions
 
 LEAST_FREE_BYTES = 64 << 20
 
@@ -48,6 +41,7 @@ def collect(wiring: Wiring) -> dict[str, int]:
     """Take what is whole, a fair turn for each institution; answers how many were taken and refused."""
     for folder in (Folder.QUARANTINE, Folder.DROP_KEYS, Folder.LOANS):
         durable.sweep(wiring.path(folder, Access.WRITE))
+    quarantine.sweep_untaken(wiring)
     asked = _settings(wiring)
     limits = Limits(payload=asked.drop_bytes, patience=timedelta(hours=asked.deferred_hours))
     counts = {"taken": 0, "refused": 0, "unreachable": 0}
@@ -64,6 +58,7 @@ def collect(wiring: Wiring) -> dict[str, int]:
             # This institution's folder cannot be read now; the others still have their turn.
             wiring.acts.note("airlock.away", "institution", institution.institution_id, reason=away.code)
             counts["unreachable"] += 1
+    collect_submissions(wiring, counts)
     return counts
 
 
@@ -164,7 +159,7 @@ def _keep(wiring: Wiring, institution: Institution, drop_uuid: str, sealed: Seal
     if sealed is not None:
         content = b"".join((sealed.manifest, sealed.signature, sealed.payload))
         loan_id = _loan_of(wiring, institution, seen.recipient_kid)
-        keep = _keep_loan if loan_id is not None else _quarantine
+        keep = _keep_loan if loan_id is not None else quarantine.put
         stored = keep(wiring, sealed)
     return Drop(
         drop_uuid=drop_uuid,
@@ -193,21 +188,6 @@ def _loan_of(wiring: Wiring, institution: Institution, key_id: str | None) -> st
     open_loans = loans_of(wiring.control, wiring.registry, LoanState.OPEN)
     mine = [loan.loan_id for loan in open_loans if loan.lender == institution.institution_id]
     return key_id if key_id in mine else None
-
-
-def _quarantine(wiring: Wiring, sealed: SealedDrop) -> str:
-    """Seal a drop to a fresh key, which is kept only wrapped to the quarantine's public half."""
-    identity, recipient = age.new_identity()
-    packed = pack(sealed)
-    keys = wiring.keystore(Folder.DROP_KEYS, Access.WRITE)
-    # A killed run may have left a key under this name, and perhaps a ciphertext to it: both are replaced.
-    keys.destroy(sealed.drop_uuid)
-    keys.put(sealed.drop_uuid, wrap_identity(identity, wiring.public_key("quarantine")))
-    path = wiring.path(Folder.QUARANTINE, Access.WRITE) / f"{sealed.drop_uuid}.age"
-    stored = durable.write(path, age.seal(packed, [recipient]))
-    if pack(unpack(age.open(durable.read(path), identity))) != packed:
-        raise Halt("H_QUARANTINE", place=path.name)
-    return stored
 
 
 def _keep_loan(wiring: Wiring, sealed: SealedDrop) -> str:

@@ -24,7 +24,7 @@ explain(
     "Run the version that made it, or upgrade it with `alembic upgrade head` as docs/operator.md says.",
 )
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -53,6 +53,8 @@ class Answer:
     totals: Totals = Totals()
     faults: tuple[Fault, ...] = ()
     references: Mapping[Place, str] | None = None
+    submissions: int = 0
+    """where this is one answer to several submissions through Nettskjema: how many; the rows are the submissions"""
 
     @property
     def status(self) -> str:

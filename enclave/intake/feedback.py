@@ -107,6 +107,13 @@ def _readable(answer: Answer, definition: Definition) -> list[str]:
 
 
 def _facts(answer: Answer) -> list[tuple[str, str]]:
+    if answer.submissions:
+        return [
+            ("Avsender", answer.sender),
+            ("Svar på", f"{answer.submissions} innsendinger gjennom Nettskjema, én rad for hver"),
+            ("Usignert", "Innsendinger gjennom Nettskjema er ikke signert; avsenderen er den som er valgt i skjemaet."),
+            ("Plass i revisjonsloggen", f"{answer.log_id} nr. {answer.audit_seq}"),
+        ]
     return [
         ("Avsender", answer.sender),
         ("Deres innsendings-id", answer.drop_id or "kunne ikke leses"),
