@@ -77,6 +77,7 @@ def _take_in_turn(
 ) -> None:
     patience = timedelta(hours=wiring.settings.registries[wiring.registry].limits.deferred_hours)
     turn = asked.submissions_per_turn
+    looked_into: list[Seen] = []
     for seen, submission in sorted(steady, key=lambda one: (one[0].first_seen, one[1].number, one[1].form)):
         if turn == 0:
             untaken[WAITING] += 1
@@ -88,16 +89,17 @@ def _take_in_turn(
             untaken[OVERDUE if wiring.now - seen.first_seen > patience else WAITING] += 1
             if both is not None:
                 # What looks the same again need not be read again: a tree of such files costs no more than a listing.
-                keep_seen(wiring.control, wiring.registry, [replace(seen, broken_facts=submission.facts)])
+                looked_into.append(replace(seen, broken_facts=submission.facts))
             continue
         content = hashlib.sha256(b"".join(both)).hexdigest()
         if content in taken_before:
             # Only the time of a file changed, or the ledger was kept under a login key that was replaced since.
-            same = replace(seen, taken_facts=submission.facts, content_digest=content)
-            keep_seen(wiring.control, wiring.registry, [same])
+            looked_into.append(replace(seen, taken_facts=submission.facts, content_digest=content))
         else:
             _take(wiring, seen, submission, both, content)
             counts["taken"] += 1
+    # A crash before this only means that they are read once more.
+    keep_seen(wiring.control, wiring.registry, looked_into)
 
 
 def _take(wiring: Wiring, seen: Seen, submission: Submission, both: tuple[bytes, bytes], content: str) -> None:

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -174,6 +175,19 @@ def test_one_folder_that_is_closed_does_not_hold_up_the_others(root: Path) -> No
     found = SubmissionTree(root).look(KEY, {FORM, "1"}, LIMIT)
 
     assert ([one.number for one in found.submissions], found.untaken) == ([7], {"E_SUBMISSION_NAME": 1})
+
+
+def test_80001_files_are_looked_through(root: Path) -> None:
+    """40 000 pairs and a file more are seen, in order, without opening one."""
+    with TemporaryDirectory(dir="/dev/shm") as memory:
+        folder = Path(memory) / KEY / FORM
+        folder.mkdir(parents=True)
+        for number in range(40_001):
+            (folder / f"{number}.json.asc").touch()
+            if number:
+                (folder / f"{number}.csv.asc").touch()
+
+        assert look(Path(memory)) == (list(range(40_001)), {})
 
 
 def test_half_of_a_pair_is_seen_as_that(root: Path) -> None:
