@@ -106,8 +106,16 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
     )
 
 
-FOR_A_PERSON = frozenset({"E_SUBMISSION_KEY", "E_SUBMISSION_FORM", "E_SUBMISSION_INCOMPLETE", "E_SUBMISSION_SIZE"})
-"""What lies at the Nettskjema airlock and stays there until somebody does something."""
+FOR_A_PERSON = frozenset(
+    {
+        "R_SUBMISSIONS_AWAY",
+        "E_SUBMISSION_KEY",
+        "E_SUBMISSION_FORM",
+        "E_SUBMISSION_INCOMPLETE",
+        "E_SUBMISSION_SIZE",
+    }
+)
+"""Why what lies at the Nettskjema airlock stays there until somebody does something."""
 
 
 def _at_nettskjema(control: Control, registry: str) -> list[Waiting]:

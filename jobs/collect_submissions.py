@@ -35,7 +35,7 @@ def collect_submissions(wiring: Wiring, counts: dict[str, int]) -> None:
     except Refused as away:
         wiring.acts.note("airlock.away", "registry", wiring.registry, reason=away.code)
         counts["unreachable"] += 1
-        return
+        untaken = Counter({away.code: 1})
     keep_untaken(wiring.control, wiring.registry, +untaken, wiring.now)
 
 
