@@ -4,6 +4,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,8 @@ from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
 from enclave.control.loans import loans_of
 from enclave.control.runs import current_definition
-from enclave.crypto.keyring import KEY_KINDS
+from enclave.crypto import openpgp
+from enclave.crypto.keyring import KEY_KINDS, public
 from enclave.errors import EnclaveError
 from enclave.flow import LoanState
 from enclave.folders import WorkingFolder
@@ -23,6 +25,7 @@ from enclave.status import REMIND_DAYS
 from enclave.wiring import SERVER_KEYS, open_log, utc_now
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
+KEY_LASTS_AT_LEAST = timedelta(days=60)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def _registry_findings(folder: WorkingFolder, settings: Settings, registry: str)
             not due_soon,
             "Run the job `destroy`." if left < 0 else "Link it before that day, or it is destroyed unused.",
         )
+    if settings.registries[registry].nettskjema is not None:
+        yield from _nettskjema_findings(folder, settings, registry)
     for one in institutions_of(control, registry):
         for which in Passphrases:
             path = lies.passphrases(which) / f"{one.institution_id}.passphrase"
@@ -79,6 +84,23 @@ def _registry_findings(folder: WorkingFolder, settings: Settings, registry: str)
     for alarm in endings(facts_of(control, registry), utc_now(), ZoneInfo(settings.time_zone)):
         # What ends soon is told in time; only what is over makes a run incomplete.
         yield Finding(f"{registry}: {alarm.what} of {alarm.institution}", not alarm.stops, alarm.why)
+
+
+def _nettskjema_findings(folder: WorkingFolder, settings: Settings, registry: str) -> Iterator[Finding]:
+    """The tree is there, every form is one of the registry's, and the key lasts long enough to be replaced in time."""
+    asked = settings.registries[registry].nettskjema
+    if asked is None:
+        return
+    there = Path(asked.submissions).is_dir()
+    yield Finding(f"{registry}: the folder of Nettskjema submissions", there, "Mount it, or mend `submissions`.")
+    end = openpgp.expires(public(folder.registry(registry).keys, "nettskjema"))
+    lasts = end is None or end - utc_now() > KEY_LASTS_AT_LEAST
+    yield Finding(f"{registry}: the Nettskjema key lasts another 60 days", lasts, "Replace it; see keys/README.")
+    known = {one.institution_id for one in institutions_of(Control(folder.control), registry, "sender")}
+    for number, form in sorted(asked.forms.items()):
+        added = set(form.institutions.values()) <= known
+        what = f"{registry}: the institutions of Nettskjema form {number}"
+        yield Finding(what, added, "Add them with `enclave institution add`, or mend `institutions`.")
 
 
 def _private(folder: Path, name: str) -> Finding:

@@ -115,6 +115,7 @@ class Act(StrEnum):
     IDENTITY_ASSIGN = "identity.assign"
     DROP_SETTLE = "drop.settle"
     DROP_PUBLISH = "drop.publish"
+    DIGEST_DRAFT = "digest.draft"
     DROP_EXPIRE = "drop.expire"
     LOAN_OPEN = "loan.open"
     LOAN_ORDER = "loan.order"
@@ -184,6 +185,9 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         ),
         Act.DROP_PUBLISH: Rule(
             ("admit",), Evidence.CONTROL, "a settled drop whose answers are not in the ledger yet; entered again"
+        ),
+        Act.DIGEST_DRAFT: Rule(
+            ("admit",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, made again"
         ),
         Act.DROP_EXPIRE: Rule(
             ("destroy",), Evidence.CONTROL, "a drop whose key or ciphertext may be gone; destroyed again"

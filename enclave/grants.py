@@ -55,5 +55,7 @@ class Job:
     registry: Access | None = None
     vault: Access | None = None
     folders: Mapping[Folder, Access] = field(default_factory=dict)
+    submissions: bool = False
+    """whether it reads the tree that TSD fills with Nettskjema submissions"""
     every: str = "*/15 * * * *"
     """crontab of the default schedule, in the server's time zone"""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator
 
 from enclave.errors import Halt, explain
-from enclave.model.drop import Closed, RegistryId
+from enclave.model.drop import Closed, InstitutionId, RegistryId
 
 explain(
     "H_SETTINGS",
@@ -49,6 +49,42 @@ class Limits(Closed):
     bytes_per_day: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024 * 1024
 
 
+FormNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}$")]
+Question = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{1,100}$")]
+Column = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+Option = Annotated[str, StringConstraints(pattern=r"^.{1,100}$")]
+
+
+def _from_list(written: object) -> object:
+    """TOML has lists only; a frozen model holds tuples."""
+    return tuple(written) if isinstance(written, list) else written
+
+
+class NettskjemaForm(Closed):
+    """How one form at Nettskjema becomes a form of the registry.
+
+    `institution` is the question that names who sends, `institutions` its options. `questions` gives the column of a
+    question where their names differ (of a check-box question: the variable), `answers` the code of an option, by
+    question; `ignored` questions are not taken at all.
+    """
+
+    form: Column
+    institution: Question
+    institutions: Annotated[dict[Option, InstitutionId], Field(min_length=1)]
+    questions: dict[Question, Column] = Field(default_factory=dict)
+    answers: dict[Question, dict[Option, str]] = Field(default_factory=dict)
+    ignored: Annotated[tuple[Question, ...], BeforeValidator(_from_list)] = ()
+
+
+class Nettskjema(Closed):
+    """The folder that TSD fills with encrypted submissions, read and never written; `forms` by Nettskjema's number."""
+
+    submissions: Annotated[str, StringConstraints(pattern=r"^/.+$")]
+    submission_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 1024 * 1024
+    submissions_per_turn: Annotated[int, Field(ge=1)] = 500
+    forms: dict[FormNumber, NettskjemaForm] = Field(default_factory=dict)
+
+
 class Registry(Closed):
     """One registry of this server. An empty database URL means SQLCipher in the working folder."""
 
@@ -56,6 +92,7 @@ class Registry(Closed):
     vault_database: str = ""
     airlock: Airlock
     limits: Limits = Limits()
+    nettskjema: Nettskjema | None = None
 
     @field_validator("database", "vault_database")
     @classmethod

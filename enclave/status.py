@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 from enclave.alarms import alarms_of, facts_of
 from enclave.completeness import deliveries_seen
 from enclave.control.database import Control
-from enclave.control.drops import drops_of
+from enclave.control.drops import NETTSKJEMA, drops_of, unanswered_submissions
 from enclave.control.extracts import extracts_of
 from enclave.control.loans import Loan, loans_of
 from enclave.control.releases import releases_of
 from enclave.control.requests import Request, requests_of
 from enclave.control.runs import runs_of
+from enclave.control.submissions import untaken_of
 from enclave.flow import DropState, LoanState, ReleaseState, RequestState
 from enclave.folders import WorkingFolder
 from enclave.halted import halt_mark
@@ -33,6 +34,7 @@ CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
 """The job that carries out a kind of request; all others are for `rights`."""
 REMIND_DAYS = 14
 """How long before a loan's day its data processor is reminded that it has not been used."""
+DATA_PROCESSOR = "data processor"
 NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key", "extract"})
 
 
@@ -82,6 +84,7 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
             for drop in drops
             if drop.state is DropState.COLLECTED
         ),
+        *_at_nettskjema(control, registry),
         *(
             Waiting(
                 f"release {one.release_id}",
@@ -143,6 +146,41 @@ def _lent(loan: Loan, now: datetime) -> Waiting:
     else:
         why, person = f"due {loan.due}", False
     return Waiting(f"loan {loan.loan_id}", loan.lender, "", why, person)
+
+
+FOR_A_PERSON = frozenset(
+    {
+        "R_SUBMISSIONS_AWAY",
+        "E_SUBMISSION_KEY",
+        "E_SUBMISSION_FORM",
+        "E_SUBMISSION_INCOMPLETE",
+        "E_SUBMISSION_SIZE",
+    }
+)
+"""Why what lies at the Nettskjema airlock stays there until somebody does something."""
+
+
+def _at_nettskjema(control: Control, registry: str) -> list[Waiting]:
+    """What is not taken from the Nettskjema airlock, and what was taken of which nobody can be answered."""
+    lying = [
+        Waiting(f"{one.files} at Nettskjema", DATA_PROCESSOR, one.first_seen, one.reason, one.reason in FOR_A_PERSON)
+        for one in untaken_of(control, registry)
+    ]
+    drops = unanswered_submissions(control, registry)
+    nobody = Counter(drop.reason for drop in drops if drop.sender == NETTSKJEMA)
+    since = {drop.reason: drop.collected_at for drop in reversed(drops) if drop.sender == NETTSKJEMA}
+    answered = Counter(drop.sender for drop in drops if drop.sender != NETTSKJEMA)
+    return [
+        *lying,
+        *(
+            Waiting(f"{count} submissions of nobody known", DATA_PROCESSOR, since[reason], reason, True)
+            for reason, count in sorted(nobody.items())
+        ),
+        *(
+            Waiting(f"{count} submissions", sender, "", "answered with the next day's digest", False)
+            for sender, count in sorted(answered.items())
+        ),
+    ]
 
 
 def _requested(request: Request) -> Waiting:

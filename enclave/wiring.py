@@ -28,11 +28,12 @@ from enclave.crypto.sshsig import AllowedSigner
 from enclave.errors import Halt, Refused, explain
 from enclave.folders import RegistryFolder, WorkingFolder
 from enclave.grants import Access, Folder, Job, Network, Passphrases
-from enclave.settings import Settings
+from enclave.settings import Nettskjema, Settings
 
 if TYPE_CHECKING:  # each of these loads a library that only some jobs need
     from sqlalchemy import Engine
 
+    from enclave.airlock.nettskjema import SubmissionTree
     from enclave.airlock.port import Airlock
     from enclave.identity.vault import Vault, VaultReader
     from enclave.linkage.probable import Scorer
@@ -273,6 +274,20 @@ class Wiring:
             timeouts=Timeouts(connect=asked.timeout_seconds, answer=asked.timeout_seconds),
             retry=Retry(attempts=asked.attempts),
         )
+
+    @property
+    def nettskjema(self) -> Nettskjema | None:
+        """What the settings say of submissions through Nettskjema; None where there are none."""
+        return self.settings.registries[self.registry].nettskjema
+
+    @cached_property
+    def submissions(self) -> "SubmissionTree":
+        """The tree that TSD fills with submissions."""
+        from enclave.airlock.nettskjema import SubmissionTree
+
+        if not self.job.submissions or self.nettskjema is None:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: submissions")
+        return SubmissionTree(Path(self.nettskjema.submissions))
 
 
 LARGEST_PASSPHRASE = 4096

@@ -5,56 +5,32 @@ also names the answers, then enter the answers in the ledger. The registry commi
 of the drop is in the registry, after it the rest is only told on.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import replace
 
-from enclave import durable
-from enclave.airlock.collect import unpack
 from enclave.control.agreements import language_of
 from enclave.control.deliveries import note_deliveries
-from enclave.control.drops import (
-    Drop,
-    count_attempt,
-    drops_of,
-    earlier_drops_of_sender,
-    find_drop,
-    settle_drop,
-)
-from enclave.control.releases import propose
-from enclave.crypto import age
-from enclave.crypto.keystore import unwrap_identity
-from enclave.crypto.secret import Secret
-from enclave.crypto.zip_directory import Limits
+from enclave.control.drops import NETTSKJEMA, Drop, drops_of, find_drop, settle_drop
+from enclave.control.releases import propose, releases_of
 from enclave.errors import Refused, Rejected, explain
-from enclave.flow import ATTEMPTS_BEFORE_REJECTION, Act, DropState
-from enclave.grants import Access, Folder
-from enclave.identity.pseudonymise import Judged, assign, judge
-from enclave.identity.rules import Mode
-from enclave.identity.texts import RULES as IDENTITY_RULES
+from enclave.flow import Act, DropState
+from enclave.identity.pseudonymise import assign
 from enclave.intake.answer import Answer, Totals, references_of
-from enclave.intake.check import Checked, check
 from enclave.intake.feedback import feedback, receipt
-from enclave.intake.open import open_by_hand, verify_and_open
-from enclave.intake.rules import RULES as INTAKE_RULES
-from enclave.intake.rules import RuleText
-from enclave.intake.spreadsheet import parts_of
 from enclave.model.draft import Draft, DraftFile, Kind, NamedDraft
-from enclave.model.drop import OpenedDrop, SealedDrop
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.store.read import RegistryReader
-from enclave.store.rules import RULES as STORE_RULES
 from enclave.store.settlement import Counts, Outcome, Settlement
 from enclave.store.write import Plan, RegistryWriter, StateMovedError
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
-from jobs.reasons import CRASHED, DROP_ID_REUSED, FORM_UNKNOWN, NO_AGREEMENT, REPLAY, SEQUENCE
+from jobs.examine import Examined, examine
+from jobs.reasons import REPLAY
+from jobs.rule_texts import RULES
+from jobs.submissions import HELD_BY_THE_GATE, draft_digests
 
-RULES: dict[str, RuleText] = {**INTAKE_RULES, **IDENTITY_RULES, **STORE_RULES}
 explain(
     "E_ANSWER_HELD",
     "The answer to this drop would hold what must not leave, such as something like a national number.",
@@ -65,34 +41,23 @@ explain(
     ),
 )
 
-HELD_BY_THE_GATE = ("R_LEAK", "R_FORM")
-MOST_MISSING = 999_999_999
-OPENED_TIMES = 8
-"""How much larger than the largest payload the files inside may be in total."""
-OPENED_BYTES = 64 << 20
-"""What the files inside may be in total at all: what stands in memory while they are read is a few times that."""
-
-
-@dataclass(frozen=True, repr=False)
-class Examined:
-    """A drop in memory: verified, opened, read and checked; still with identities, but no longer its files."""
-
-    payload_sha256: str
-    checked: tuple[Checked, ...]
-    judged: Judged
-
 
 def admit(wiring: Wiring) -> dict[str, int]:
-    """Settle every collected drop; answers how many were admitted, rejected and recognised as sent before."""
+    """Settle every collected drop; answers how many were admitted, rejected and recognised as sent before.
+
+    A signed drop is answered at once; submissions through Nettskjema are answered together, once a day.
+    """
     # The vault too, though it is used last: a wrong key halts here, before the opening of a drop is counted.
     writer, reader, _ = wiring.registry_writer, wiring.registry_reader, wiring.vault
     _publish_settled(wiring, reader)
-    sweep_drafts(wiring, (stored.draft.sha256 for stored in reader.drafts()))
-    counts = {"admitted": 0, "rejected": 0, "replayed": 0}
+    digests = [release.draft_sha256 for release in releases_of(wiring.control, wiring.registry)]
+    sweep_drafts(wiring, (*(stored.draft.sha256 for stored in reader.drafts()), *digests))
+    counts = {"admitted": 0, "rejected": 0, "replayed": 0, "digests": 0}
     for drop in _in_turn(drops_of(wiring.control, wiring.registry, DropState.COLLECTED)):
         outcome = _settle(wiring, writer, drop)
         _publish_settled(wiring, reader)
         counts[outcome] += 1
+    counts["digests"] = draft_digests(wiring)
     return counts
 
 
@@ -113,9 +78,11 @@ def _in_turn(collected: Sequence[Drop]) -> list[Drop]:
 
 def _settle(wiring: Wiring, writer: RegistryWriter, drop: Drop) -> str:
     try:
-        drop, examined = _examine(wiring, drop)
+        drop, examined = examine(wiring, drop)
     except Rejected as why:
         return _reject(wiring, writer, drop, why.code)
+    if isinstance(examined, str):
+        return _reject(wiring, writer, drop, examined)
     with wiring.acts.act(Act.IDENTITY_ASSIGN, "drop", drop.drop_uuid) as act:
         named = assign(examined.judged, wiring.vault, act.position)
         act.add(new_people=named.new_people, new_courses=named.new_episodes)
@@ -131,98 +98,6 @@ def _settle(wiring: Wiring, writer: RegistryWriter, drop: Drop) -> str:
                 raise
             # What the gate holds back was written by the sender: this drop is rejected, and the next is tried.
             return _reject(wiring, writer, drop, "E_ANSWER_HELD")
-
-
-def _examine(wiring: Wiring, drop: Drop) -> tuple[Drop, Examined]:
-    """Everything that is read from a drop, in memory; Rejected with the first reason that stops it whole."""
-    if drop.reason:
-        raise Rejected(drop.reason)
-    if wiring.agreement(drop.sender, _collected(drop)) is None:
-        # Before anything is opened: without an agreement there is no ground to read it.
-        raise Rejected(NO_AGREEMENT)
-    if drop.attempts >= ATTEMPTS_BEFORE_REJECTION:
-        raise Rejected(CRASHED)
-    with wiring.acts.act(Act.DROP_OPEN, "drop", drop.drop_uuid) as act:
-        with wiring.control.changing(act.position) as connection:
-            count_attempt(connection, drop.drop_uuid)
-        opened = _open(wiring, drop)
-    drop = _recognise(wiring, drop, opened)
-    return drop, _check(wiring, drop, opened)
-
-
-def _open(wiring: Wiring, drop: Drop) -> OpenedDrop:
-    keys = wiring.keystore(Folder.DROP_KEYS, Access.READ)
-    identity = unwrap_identity(keys.get(drop.drop_uuid), wiring.keys.get("quarantine"))
-    sealed = _taken(wiring.path(Folder.QUARANTINE, Access.READ) / f"{drop.drop_uuid}.age", identity, drop)
-    largest = wiring.settings.registries[wiring.registry].limits.drop_bytes
-    limits = Limits(total=min(OPENED_TIMES * largest, OPENED_BYTES))
-    at = _collected(drop)
-    passphrases = wiring.inbound_passphrases(drop.sender, at)
-    if not drop.signed:
-        # Only where the agreement of that day says so; what was collected as unsigned is never judged as signed.
-        agreement = wiring.agreement(drop.sender, at)
-        if agreement is None or not agreement.may_send_unsigned:
-            raise Rejected("E_UNSIGNED")
-        return open_by_hand(sealed, registry=wiring.registry, passphrases=passphrases, at=at, limits=limits)
-    return verify_and_open(
-        sealed, registry=wiring.registry, signers=wiring.signers, passphrases=passphrases, at=at, limits=limits
-    )
-
-
-def _taken(path: Path, identity: Secret, drop: Drop) -> SealedDrop:
-    """What was taken from this sender under this id, and nothing else: the log holds the digest of the ciphertext."""
-    ciphertext = durable.read(path)
-    sealed = unpack(age.open(ciphertext, identity))
-    taken = (hashlib.sha256(ciphertext).hexdigest(), sealed.drop_uuid, sealed.sender)
-    if taken != (drop.stored_sha256, drop.drop_uuid, drop.sender):
-        raise Rejected("E_QUARANTINE_FORM")
-    return sealed
-
-
-def _collected(drop: Drop) -> datetime:
-    """When a drop was collected: keys and agreements are judged by this time, however late it is opened."""
-    return datetime.fromisoformat(drop.collected_at)
-
-
-def _recognise(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Drop:
-    """Tell replays and misnumbered drops, now that the sender's own words are verified."""
-    manifest = opened.manifest
-    verified = replace(drop, stated_drop_id=str(manifest.drop_id), stated_seq=manifest.seq) if drop.signed else drop
-    admitted = [one for one in earlier_drops_of_sender(wiring.control, drop) if one.reason == ""]
-    for earlier in admitted:
-        if earlier.content_digest == drop.content_digest:
-            raise Rejected(REPLAY)
-        if drop.signed and earlier.stated_drop_id == verified.stated_drop_id:
-            # An honest sender draws a new id for each drop, so a person should look at this one.
-            wiring.acts.note("drop.reused", "institution", drop.sender, reason=DROP_ID_REUSED)
-            raise Rejected(DROP_ID_REUSED)
-    last = max((one.stated_seq for one in admitted if one.stated_seq is not None), default=None)
-    if manifest.seq is not None and last is not None:
-        if manifest.seq <= last:
-            raise Rejected(SEQUENCE)
-        if manifest.seq > last + 1:
-            # A sender may number as it likes; the log takes no count that could be a national number.
-            missing = min(manifest.seq - last - 1, MOST_MISSING)
-            wiring.acts.note("drop.gap", "institution", drop.sender, counts={"missing": missing})
-    return verified
-
-
-def _check(wiring: Wiring, drop: Drop, opened: OpenedDrop) -> Examined:
-    definition = wiring.definition.definition
-    parts = [parts_of(file, definition) for file in opened.files]
-    named = [part.form.id for of_file in parts for part in of_file]
-    if not parts or not all(parts) or len(set(named)) < len(named):
-        raise Rejected(FORM_UNKNOWN)
-    checked = tuple(
-        check(part.form, definition, part.read(), drop_uuid=drop.drop_uuid, sender=drop.sender)
-        for of_file in parts
-        for part in of_file
-    )
-    mode = Mode(wiring.settings.mode)
-    judged = judge(
-        [each.records for each in checked], {form.id: form for form in definition.forms}, mode, wiring.now.date()
-    )
-    return Examined(opened.manifest.payload_sha256, checked, judged)
 
 
 def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examined, plan: Plan) -> str:
@@ -253,9 +128,10 @@ def _decide(wiring: Wiring, writer: RegistryWriter, drop: Drop, examined: Examin
             language=language_of(wiring.control, wiring.registry, drop.sender),
             signed=drop.signed,
         )
-        drafts = _write_answers(wiring, plan.based_on_state, answer)
+        drafts = [] if drop.door == NETTSKJEMA else _write_answers(wiring, plan.based_on_state, answer)
         settlement = Settlement(drop.drop_uuid, drop.sender, Outcome.ADMITTED, "", counts)
-        writer.settle(plan, settlement, drafts, act.position)
+        kept = faults if drop.door == NETTSKJEMA else ()
+        writer.settle(plan, settlement, drafts, act.position, faults=kept)
         act.counts.update(vars(counts), signed=int(drop.signed))
     return _publish(wiring, drop, DropState.ADMITTED, "", drafts)
 
@@ -274,9 +150,10 @@ def _reject(wiring: Wiring, writer: RegistryWriter, drop: Drop, reason: str) -> 
             reason=reason,
             signed=drop.signed,
         )
-        drafts = _write_answers(wiring, 0, answer)
+        drafts = [] if drop.door == NETTSKJEMA else _write_answers(wiring, 0, answer)
         settlement = Settlement(drop.drop_uuid, drop.sender, Outcome.REJECTED, reason, Counts(0))
         writer.settle(None, settlement, drafts, act.position)
+        act.counts.update(signed=int(drop.signed))
     return _publish(wiring, drop, state, reason, drafts)
 
 
@@ -308,13 +185,13 @@ def _publish_settled(wiring: Wiring, reader: RegistryReader) -> None:
             continue  # another server's drop, or published already
         state = {"": DropState.ADMITTED, REPLAY: DropState.REPLAYED}.get(settled.reason, DropState.REJECTED)
         answers = [stored.draft for stored in drafts if stored.drop_uuid == settled.drop_uuid]
-        _publish(wiring, drop, state, settled.reason, answers)
+        _publish(wiring, replace(drop, sender=settled.sender), state, settled.reason, answers)
 
 
 def _publish(wiring: Wiring, drop: Drop, state: DropState, reason: str, drafts: list[NamedDraft]) -> str:
     with wiring.acts.act(Act.DROP_PUBLISH, "drop", drop.drop_uuid) as act:
         with wiring.control.changing(act.position) as connection:
-            settle_drop(connection, drop.drop_uuid, state, reason=reason, at=wiring.now)
+            settle_drop(connection, drop.drop_uuid, state, sender=drop.sender, reason=reason, at=wiring.now)
             for draft in drafts:
                 propose(
                     connection,

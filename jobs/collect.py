@@ -16,6 +16,8 @@ from enclave.airlock.collect import pack, survey, take
 from enclave.airlock.rules import Limits
 from enclave.audit.record import Phase, StoredEntry
 from enclave.control.drops import (
+    BY_HAND,
+    SIGNED,
     Drop,
     add_drop,
     drops_still_at_airlock,
@@ -26,22 +28,15 @@ from enclave.control.drops import (
 )
 from enclave.control.institutions import Institution
 from enclave.control.loans import loans_of
-from enclave.crypto import age
-from enclave.crypto.keystore import wrap_identity
-from enclave.errors import Halt, Refused, Rejected, explain
+from enclave.errors import Halt, Refused, Rejected
 from enclave.flow import Act, DropState, LoanState
 from enclave.grants import Access, Folder
 from enclave.model.drop import SealedDrop
 from enclave.settings import Limits as SettingsLimits
 from enclave.wiring import Wiring
+from jobs import quarantine
+from jobs.collect_submissions import collect_submissions
 from jobs.turns import Next, Turn, by_least_used, used_today
-
-explain(
-    "H_QUARANTINE",
-    "What was written to quarantine does not read back as it was.",
-    "Nothing was removed from the airlock. Check the disk, then `enclave recover`.",
-)
-
 
 LEAST_FREE_BYTES = 64 << 20
 
@@ -50,6 +45,7 @@ def collect(wiring: Wiring) -> dict[str, int]:
     """Take what is whole, one drop of each institution after the other; answers how many were taken and refused."""
     for folder in (Folder.QUARANTINE, Folder.DROP_KEYS, Folder.LOANS):
         durable.sweep(wiring.path(folder, Access.WRITE))
+    quarantine.sweep_untaken(wiring)
     asked = _settings(wiring)
     limits = Limits(payload=asked.drop_bytes, patience=timedelta(hours=asked.deferred_hours))
     counts = {"taken": 0, "refused": 0, "unreachable": 0}
@@ -60,7 +56,7 @@ def collect(wiring: Wiring) -> dict[str, int]:
     while turns:
         turn = turns.popleft()
         if not _has_room(wiring, limits):
-            break
+            return counts
         try:
             if turn.waiting is None:
                 turn.waiting = _look(wiring, turn, limits)
@@ -72,6 +68,8 @@ def collect(wiring: Wiring) -> dict[str, int]:
             continue
         if goes_on:
             turns.append(turn)
+    if _has_room(wiring, limits):
+        collect_submissions(wiring, counts)
     return counts
 
 
@@ -197,7 +195,7 @@ def _keep(wiring: Wiring, institution: Institution, drop_uuid: str, sealed: Seal
             digest.update(part)
             size += len(part)
         loan_id = _loan_of(wiring, institution, seen.recipient_kid)
-        keep = _keep_loan if loan_id is not None else _quarantine
+        keep = _keep_loan if loan_id is not None else quarantine.put
         stored = keep(wiring, sealed)
     return Drop(
         drop_uuid=drop_uuid,
@@ -216,7 +214,7 @@ def _keep(wiring: Wiring, institution: Institution, drop_uuid: str, sealed: Seal
         stated_at=seen.created_at,
         collected_at=wiring.now.isoformat(),
         settled_at=None,
-        signed=sealed is None or bool(sealed.manifest),
+        door=SIGNED if sealed is None or sealed.manifest else BY_HAND,
     )
 
 
@@ -233,23 +231,6 @@ def _loan_of(wiring: Wiring, institution: Institution, key_id: str | None) -> st
     open_loans = loans_of(wiring.control, wiring.registry, LoanState.OPEN)
     mine = [loan.loan_id for loan in open_loans if loan.lender == institution.institution_id]
     return key_id if key_id in mine else None
-
-
-def _quarantine(wiring: Wiring, sealed: SealedDrop) -> str:
-    """Seal a drop to a fresh key, which is kept only wrapped to the quarantine's public half."""
-    identity, recipient = age.new_identity()
-    packed = pack(sealed)
-    keys = wiring.keystore(Folder.DROP_KEYS, Access.WRITE)
-    # A killed run may have left a key under this name, and perhaps a ciphertext to it: both are replaced.
-    keys.destroy(sealed.drop_uuid)
-    keys.put(sealed.drop_uuid, wrap_identity(identity, wiring.public_key("quarantine")))
-    path = wiring.path(Folder.QUARANTINE, Access.WRITE) / f"{sealed.drop_uuid}.age"
-    stored = durable.write(path, age.seal(packed, [recipient]))
-    wanted = hashlib.sha256(packed).digest()
-    del packed  # read back without it: a large payload is in memory often enough
-    if hashlib.sha256(age.open(durable.read(path), identity)).digest() != wanted:
-        raise Halt("H_QUARANTINE", place=path.name)
-    return stored
 
 
 def _keep_loan(wiring: Wiring, sealed: SealedDrop) -> str:

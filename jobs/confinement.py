@@ -68,6 +68,8 @@ def confinement_of(job: Job, folder: WorkingFolder, settings: Settings, registry
             connect.append(ours.airlock.port)
         else:
             write.append(Path(ours.airlock.folder))
+    if job.submissions and ours.nettskjema is not None:
+        read.append(Path(ours.nettskjema.submissions))
     for url, path in _databases(job, ours, lies.database, lies.vault):
         if url:
             certificates, port = _postgresql(url)

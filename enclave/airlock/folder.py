@@ -5,7 +5,6 @@ below the root leads nowhere.
 """
 
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Collection, Iterator
@@ -13,12 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from enclave import durable
+from enclave.airlock.descriptors import FILE, FOLDER, exactly, identity, opened
 from enclave.airlock.port import MOST_DELIVERED, MOST_FILES, MOST_INCOMING, MOST_LEVELS, Box, Entry, EntryKind, Incoming
 from enclave.airlock.rules import institution_path, is_claimed, outgoing_name
 from enclave.errors import Halt, Refused, Rejected
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class FolderAirlock:
@@ -40,7 +37,7 @@ class FolderAirlock:
         if entry.kind is not EntryKind.FOLDER:
             return ()
         try:
-            with _opened(entry.name, _FOLDER, place) as folder:
+            with opened(entry.name, FOLDER, place) as folder:
                 return _entries(folder, MOST_FILES + 1)
         except OSError:
             return ()  # gone, changed or closed since it was listed: nothing to see yet
@@ -69,7 +66,7 @@ class FolderAirlock:
         """The content of `in/NAME/FILE`, read from one descriptor that is checked before and after."""
         with self._place(institution, "in") as place:
             try:
-                with _opened(name, _FOLDER, place) as folder:
+                with opened(name, FOLDER, place) as folder:
                     return _read(file, folder, limit)
             except OSError as why:
                 raise _rejected(why) from None
@@ -155,7 +152,7 @@ class FolderAirlock:
             for part in (institution_path(institution), *parts):
                 parent, descriptor = descriptor, -1
                 try:
-                    descriptor = os.open(part, _FOLDER, dir_fd=parent)
+                    descriptor = os.open(part, FOLDER, dir_fd=parent)
                 finally:
                     os.close(parent)
         except OSError:
@@ -171,15 +168,6 @@ def _rejected(why: OSError) -> Rejected:
         return Rejected("E_DROP_CONTENT")
     # ELOOP, ENOTDIR, ENXIO: a link, or something that is not what it was listed as.
     return Rejected("E_DROP_UNREADABLE" if isinstance(why, PermissionError) else "E_DROP_KIND")
-
-
-@contextmanager
-def _opened(name: str, flags: int, folder: int) -> Iterator[int]:
-    descriptor = os.open(name, flags, dir_fd=folder)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _entries(folder: int, most: int) -> tuple[Entry, ...]:
@@ -211,28 +199,17 @@ def _entry(name: str, folder: int) -> Entry | None:
 
 
 def _read(name: str, folder: int, limit: int) -> bytes:
-    with _opened(name, _FILE, folder) as descriptor:
+    with opened(name, FILE, folder) as descriptor:
         before = os.fstat(descriptor)
         if _kind(before) is not EntryKind.FILE:
             raise Rejected("E_DROP_KIND")
         if before.st_size > limit:
             raise Rejected("E_DROP_SIZE")
-        content = _exactly(descriptor, before.st_size + 1)
+        content = exactly(descriptor, before.st_size + 1)
         after = os.fstat(descriptor)
-        if len(content) != before.st_size or _identity(before) != _identity(after):
+        if len(content) != before.st_size or identity(before) != identity(after):
             raise Rejected("E_DROP_CHANGED")
         return content
-
-
-def _identity(facts: os.stat_result) -> tuple[int, ...]:
-    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_mode, facts.st_nlink)
-
-
-def _exactly(descriptor: int, most: int) -> bytes:
-    content = io.BytesIO()
-    while content.tell() < most and (part := os.read(descriptor, min(most - content.tell(), 1024 * 1024))):
-        content.write(part)
-    return content.getvalue()
 
 
 def _remove(name: str, folder: int, levels: int = MOST_LEVELS) -> None:
@@ -244,7 +221,7 @@ def _remove(name: str, folder: int, levels: int = MOST_LEVELS) -> None:
     except FileNotFoundError:
         return
     except (IsADirectoryError, PermissionError):
-        with _opened(name, _FOLDER, folder) as below:
+        with opened(name, FOLDER, folder) as below:
             with os.scandir(below) as listing:
                 names = [found.name for found in listing]
             for below_name in names:

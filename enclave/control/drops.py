@@ -1,10 +1,10 @@
 """Drops in the control database: what was taken, from whom, and what became of it. Nothing about people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from enclave.control.database import Control
@@ -12,12 +12,17 @@ from enclave.control.states import move
 from enclave.control.tables import drop, sighting
 from enclave.flow import DropState
 
+SIGNED, BY_HAND, NETTSKJEMA = "signed", "by_hand", "nettskjema"
+"""The doors: a signed folder, a ZIP placed by hand, and the tree of submissions; only the first is signed."""
+
 
 @dataclass(frozen=True)
 class Drop:
     """One row of the drop table. `content_digest` is over what the sender left; `stored_sha256` over our ciphertext.
 
-    `signed` is False for a ZIP that was placed by hand: only the airlock's login and a passphrase say whose it is.
+    Only a drop through the door `signed` is signed. A ZIP placed `by_hand` is weaker: the airlock's login and a
+    passphrase say whose it is. So is one through `nettskjema`: its `sender` is whom it claims to be from once it was
+    opened, before that the door itself.
     """
 
     drop_uuid: str
@@ -36,7 +41,16 @@ class Drop:
     stated_at: str | None
     collected_at: str
     settled_at: str | None
-    signed: bool = True
+    door: str = SIGNED
+    taken_before: str | None = None
+    """the drop that was taken earlier under the same name, where nothing is removed from the airlock"""
+    answered_in: str | None = None
+    """the release that answers it, where several drops are answered by one"""
+
+    @property
+    def signed(self) -> bool:
+        """Whether its sender signed it."""
+        return self.door == SIGNED
 
 
 def add_drop(connection: Connection, taken: Drop) -> None:
@@ -93,9 +107,30 @@ def mark_cleared(connection: Connection, drop_uuid: str) -> None:
     connection.execute(update(drop).where(drop.c.drop_uuid == drop_uuid).values(airlock_copy=False))
 
 
-def settle_drop(connection: Connection, drop_uuid: str, state: DropState, *, reason: str, at: datetime) -> None:
-    """Enter what was decided about a drop."""
-    move(connection, drop, drop.c.drop_uuid == drop_uuid, state, reason=reason, settled_at=at.isoformat())
+def settle_drop(
+    connection: Connection, drop_uuid: str, state: DropState, *, sender: str, reason: str, at: datetime
+) -> None:
+    """Enter what was decided about a drop; `sender` is as it was, unless only opening it told who that is."""
+    decided = {"sender": sender, "reason": reason, "settled_at": at.isoformat()}
+    move(connection, drop, drop.c.drop_uuid == drop_uuid, state, **decided)
+
+
+def unanswered_submissions(control: Control, registry: str) -> tuple[Drop, ...]:
+    """Settled drops through the door `nettskjema` that no digest has answered yet, as they were taken."""
+    settled = drops_of(control, registry, DropState.ADMITTED, DropState.REJECTED, DropState.REPLAYED)
+    return tuple(one for one in settled if one.door == NETTSKJEMA and one.answered_in is None)
+
+
+def last_number(connection: Connection, registry: str) -> int:
+    """The number that we gave to the newest submission taken through the door `nettskjema`; 0 before the first."""
+    newest = select(func.max(drop.c.stated_seq)).where(drop.c.registry == registry, drop.c.door == NETTSKJEMA)
+    return int(connection.scalar(newest) or 0)
+
+
+def mark_answered(connection: Connection, drops: Sequence[Drop], release_id: str) -> None:
+    """Note which digest answers these drops."""
+    for one in drops:
+        connection.execute(update(drop).where(drop.c.drop_uuid == one.drop_uuid).values(answered_in=release_id))
 
 
 def refuse_lent(connection: Connection, drop_uuid: str, reason: str) -> None:

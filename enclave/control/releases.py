@@ -22,6 +22,9 @@ PUBLIC = ""
 REMINDER = "reminder-"
 """What the subject of a notice begins with that lists courses; the month follows."""
 
+DIGEST = "digest-"
+"""What the subject of an answer to several submissions begins with; the day follows."""
+
 explain("R_RELEASE_UNKNOWN", "There is no such release.", "See `enclave release list`.")
 explain(
     "R_NO_LONGER_APPROVED",

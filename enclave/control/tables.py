@@ -114,7 +114,9 @@ drop = Table(
     Column("stated_at", Text),
     Column("collected_at", Text, nullable=False),
     Column("settled_at", Text),
-    Column("signed", Boolean, nullable=False, server_default="1"),
+    Column("door", Text, nullable=False, server_default="signed"),
+    Column("taken_before", Text),
+    Column("answered_in", Text),
     _one_of("state", DropState),
 )
 
@@ -135,6 +137,30 @@ sighting = Table(
     Column("name_digest", Text, primary_key=True),
     Column("first_seen", Text, nullable=False),
     comment="what lay incomplete at the airlock; a keyed digest of its name, for a sender's names may hold anything",
+)
+
+submission = Table(
+    "submission",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("name_digest", Text, primary_key=True),
+    Column("facts", Text, nullable=False),
+    Column("taken_facts", Text, nullable=False, server_default=""),
+    Column("content_digest", Text, nullable=False, server_default=""),
+    Column("drop_uuid", Text),
+    Column("broken_facts", Text, nullable=False, server_default=""),
+    Column("first_seen", Text, nullable=False),
+    comment="what was seen and taken at the Nettskjema airlock, by a keyed digest of its name",
+)
+
+untaken = Table(
+    "untaken",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("files", Integer, nullable=False),
+    Column("first_seen", Text, nullable=False),
+    comment="how many files lie at the Nettskjema airlock that are not taken, and why",
 )
 
 loan = Table(

@@ -1,7 +1,7 @@
 """The keys that one job may use, read once from its folder (or from $CREDENTIALS_DIRECTORY) and from nowhere else.
 
 A private half is `NAME.key` (mode 0600), a public half `NAME.pub` beside it. Symmetric keys and Ed25519 seeds are one
-line of hex; age identities and OpenSSH keys stand as their own tools write them.
+line of hex; age identities, OpenSSH and OpenPGP keys stand as their own tools write them.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from enclave import durable
-from enclave.crypto import age, sshsig
+from enclave.crypto import age, openpgp, sshsig
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, explain
 
@@ -43,6 +43,7 @@ class Kind(StrEnum):
     ED25519 = "ed25519"
     AGE = "age"
     SSH = "ssh"
+    OPENPGP = "openpgp"
 
 
 KEY_KINDS: dict[str, Kind] = {
@@ -58,6 +59,7 @@ KEY_KINDS: dict[str, Kind] = {
     "loans": Kind.AGE,
     "rights": Kind.AGE,
     "airlock-login": Kind.SSH,
+    "nettskjema": Kind.OPENPGP,
 }
 RAW_LENGTH = 32
 LARGEST = 4096
@@ -76,13 +78,13 @@ class Keyring:
         self._keys = {name: _load(folder, name) for name in sorted(names)}
 
     def get(self, name: str) -> Secret:
-        """The private key: 32 raw bytes, or the text of an age identity or OpenSSH file; Halt H_KEY_OUTSIDE_ROW."""
+        """The private key: 32 raw bytes, or the text of an age, OpenSSH or OpenPGP key; Halt H_KEY_OUTSIDE_ROW."""
         if name not in self._keys:
             raise Halt("H_KEY_OUTSIDE_ROW")
         return self._keys[name]
 
     def public(self, name: str) -> str:
-        """The public half, which any job may read: `age1…`, `ssh-ed25519 AAAA…`, or 64 hex digits (Ed25519)."""
+        """The public half, which any job may read: `age1…`, `ssh-ed25519 AAAA…`, an OpenPGP certificate, or hex."""
         return public(self._folder, name)
 
     def __repr__(self) -> str:
@@ -134,6 +136,9 @@ def _make(kind: Kind, name: str) -> tuple[bytes, str]:
     if kind is Kind.SSH:
         private, line = sshsig.new_key(name)
         return private.reveal(), line
+    if kind is Kind.OPENPGP:
+        private, public_half = openpgp.new_key(f"enclave {name}")
+        return private.reveal(), public_half
     raw = Secret(secrets.token_bytes(RAW_LENGTH))
     return raw.reveal().hex().encode() + b"\n", _public_of(kind, raw)
 
@@ -190,7 +195,7 @@ def _shared(facts: os.stat_result) -> int:
 def _parse(kind: Kind, content: bytes) -> Secret:
     if kind is Kind.AGE:
         return Secret(content.strip())
-    if kind is Kind.SSH:
+    if kind in (Kind.SSH, Kind.OPENPGP):
         return Secret(content)
     if not _HEX.fullmatch(content):
         raise Halt("H_KEY_WRONG")
@@ -207,6 +212,8 @@ def _public_of(kind: Kind, key: Secret) -> str:
         return age.recipient_of(key)
     if kind is Kind.SSH:
         return sshsig.public_of(key)
+    if kind is Kind.OPENPGP:
+        return openpgp.public_of(key)
     if kind is Kind.ED25519:
         return Ed25519PrivateKey.from_private_bytes(key.reveal()).public_key().public_bytes_raw().hex()
     return ""

@@ -17,7 +17,7 @@ from rich.console import Console
 from enclave import durable
 from enclave.audit.acts import Acts
 from enclave.control.database import Control
-from enclave.control.drops import drops_of
+from enclave.control.drops import NETTSKJEMA, SIGNED, drops_of
 from enclave.control.loans import find_loan
 from enclave.control.releases import releases_of
 from enclave.demo import lender
@@ -67,7 +67,8 @@ def write_summary(
     """Write `summary.json` and `persons.csv` into the demo's folder and tell a newcomer what happened."""
     wiring = _as_linkage(working)
     control = Control(working.control)
-    drops = Counter(drop.state for drop in drops_of(control, REGISTRY))
+    drops = Counter(drop.state for drop in drops_of(control, REGISTRY) if drop.door == SIGNED)
+    submissions = [drop.state for drop in drops_of(control, REGISTRY) if drop.door == NETTSKJEMA]
     rejected = Counter(drop.reason for drop in drops_of(control, REGISTRY) if drop.reason)
     delivered = [one for one in releases_of(control, REGISTRY, ReleaseState.DELIVERED) if one.recipient]
     loan = find_loan(control, REGISTRY, lender.LOAN)
@@ -76,6 +77,7 @@ def write_summary(
     frames = [wiring.registry_reader.read(form, state=None, purpose=Purpose.NATIONAL) for form in forms]
     summary = {
         "drops": {"admitted": drops[DropState.ADMITTED], "rejected": dict(sorted(rejected.items()))},
+        "submissions": {"admitted": submissions.count(DropState.ADMITTED)},
         "people": len({one for frame in frames if PSEUDONYM in frame for one in frame[PSEUDONYM].to_list()}),
         "records": sum(frame.height for frame in frames),
         "link": {"rate": round(report["linked_persons"] / report["registry_persons"], 4)},
@@ -180,6 +182,7 @@ def _tell(folder: Path, summary: Mapping[str, Any], console: Console) -> None:
     for line in (
         "",
         f"{drops['admitted']} sealed drops were admitted; {sum(drops['rejected'].values())} were not ({refused}).",
+        f"{summary['submissions']['admitted']} submissions through Nettskjema were admitted, as unsigned.",
         f"The registry holds {summary['records']} forms about {summary['people']} people, under random pseudonyms.",
         "Who they are stands only in the encrypted vault, and in clear in the folders of those who sent or lent it.",
         f"The loan met {link['rate']:.1%} of the people and is {summary['loan']['state']}: its key is gone,",

@@ -17,7 +17,7 @@ from enclave.control.institutions import Role
 from enclave.control.requests import SIGNATURE_NAMESPACE
 from enclave.crypto import age, keyring, sshsig
 from enclave.crypto.secret import Secret
-from enclave.demo import lender
+from enclave.demo import lender, nettskjema
 from enclave.demo.airlock import EmbeddedAirlock, embedded_airlock
 from enclave.demo.forms import arr_courses, arrivals, csv_bytes, discharges, follow_ups_6, follow_ups_12, institutions
 from enclave.demo.institutions import REGISTRY, Correspondent, new_correspondent, wrong_passphrase
@@ -37,6 +37,8 @@ SHOWN = "nkarr"
 """The institution that is added by the command; the others the same way, without a process for each."""
 LETTER_FOR = "hysnes"
 """The institution whose passphrases are shown in a paper letter, and which asks for its own rows."""
+AT_NETTSKJEMA = "nkarr"
+"""The institution whose follow-ups are filled in at Nettskjema."""
 LOAN_DAYS = 30
 CASES = {"loan": "2026/101", "withdrawal": "2026/207", "own_rows": "2026/310"}
 NEWS = """
@@ -182,12 +184,23 @@ def _send_first(demo: Demo) -> dict[str, Path]:
     """Drop 1 and drop 2 of everyone; answers each institution's sealed drop 1."""
     firsts = {}
     for name in INSTITUTIONS:
-        one, courses = demo.everyone[name], demo.of(name)
+        one, courses, later = demo.everyone[name], demo.of(name), _later_forms(demo.of(name))
         typed = one.type_forms("1-arrivals", {"arrival": arrivals(courses), "discharge": discharges(courses)})
         firsts[name] = one.seal(typed, 1)
-        typed = one.type_forms("2-follow-ups", _later_forms(courses))
+        if name == AT_NETTSKJEMA:
+            _submit_follow_ups(demo, one, later)
+        typed = one.type_forms("2-follow-ups", later)
         one.send(firsts[name], one.seal(typed, 2))
     return firsts
+
+
+def _submit_follow_ups(demo: Demo, one: Correspondent, later: dict[str, list[dict[str, str]]]) -> None:
+    """One institution's follow-ups are filled in at Nettskjema, one by one, and are no part of its sealed drop."""
+    tree = demo.folder / "airlock" / "nettskjema-submissions"
+    at_nettskjema = nettskjema.open_forms(demo.working, REGISTRY, tree, [one.name])
+    filled_in = {form: later.pop(form) for form in nettskjema.FORMS.values()}
+    one.type_forms("2-nettskjema", filled_in)
+    at_nettskjema.submit_all(filled_in, "1", utc_now().date())
 
 
 def _later_forms(courses: Sequence[Course]) -> dict[str, list[dict[str, str]]]:

@@ -58,6 +58,8 @@ class Answer:
     unlisted: Mapping[Fault, int] = field(default_factory=dict)
     language: str = "nb"
     signed: bool = True
+    submissions: int = 0
+    """where this is one answer to several submissions through Nettskjema: how many; the rows are the submissions"""
 
     @property
     def status(self) -> str:

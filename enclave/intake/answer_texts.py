@@ -27,6 +27,10 @@ class Words:
     digest: str
     not_computed: str
     log_place: str
+    answer_to: str
+    submissions: str
+    unsigned: str
+    claimed: str
     totals: tuple[str, str, str, str, str]
     person_id: str
     reference: str
@@ -64,6 +68,10 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             digest="Innholdsfilens SHA-256",
             not_computed="ikke beregnet",
             log_place="Plass i revisjonsloggen",
+            answer_to="Svar på",
+            submissions="{count} innsendinger gjennom Nettskjema, én rad for hver",
+            unsigned="Usignert",
+            claimed="Innsendinger gjennom Nettskjema er ikke signert; avsenderen er den som er valgt i skjemaet.",
             totals=(
                 "Rader levert",
                 "– tatt inn",
@@ -101,6 +109,10 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             digest="SHA-256 of the payload",
             not_computed="not computed",
             log_place="Place in the audit log",
+            answer_to="Answer to",
+            submissions="{count} submissions through Nettskjema, a row for each",
+            unsigned="Unsigned",
+            claimed="Submissions through Nettskjema are not signed; the sender is the one chosen in the form.",
             totals=(
                 "Rows delivered",
                 "– taken",
@@ -129,6 +141,10 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             digest="Innehållsfilens SHA-256",
             not_computed="inte beräknad",
             log_place="Plats i revisionsloggen",
+            answer_to="Svar på",
+            submissions="{count} inlämningar genom Nettskjema, en rad för varje",
+            unsigned="Osignerat",
+            claimed="Inlämningar genom Nettskjema är inte signerade; avsändaren är den som valts i formuläret.",
             totals=(
                 "Rader levererade",
                 "– intagna",

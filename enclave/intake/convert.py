@@ -61,6 +61,8 @@ def convert_identity(texts: pl.Series) -> Converted:
     """A trimmed column of persons' or courses' numbers: as written, bounded in length, without hidden characters."""
     faults: list[tuple[str, pl.Series]] = []
     values = _refuse(texts, "control_character", texts.str.contains(CONTROL_CHARACTER), faults)
+    # A course of this name would be everybody's whose program lost the number.
+    values = _refuse(values, "undefined_literal", values.str.to_lowercase().is_in(ERROR_WORDS), faults)
     values = _refuse(values, "too_long", values.str.len_chars() > LONGEST_IDENTITY, faults)
     return Converted(values, texts.is_not_null(), tuple(faults))
 

@@ -113,6 +113,13 @@ def _readable(answer: Answer, definition: Definition) -> list[str]:
 
 
 def _facts(answer: Answer, words: Words) -> list[tuple[str, str]]:
+    if answer.submissions:
+        return [
+            (words.sender, answer.sender),
+            (words.answer_to, words.submissions.format(count=answer.submissions)),
+            (words.unsigned, words.claimed),
+            (words.log_place, f"{answer.log_id} nr. {answer.audit_seq}"),
+        ]
     return [
         (words.sender, answer.sender),
         (words.their_id, answer.drop_id or words.unreadable),

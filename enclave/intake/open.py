@@ -1,11 +1,10 @@
 """A sealed drop, verified and opened: each step that fails stops the drop with a code of its own."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from enclave.crypto import aes_zip, sshsig
 from enclave.crypto.secret import Secret
 from enclave.errors import Rejected, explain
+from enclave.intake import strict_json
 from enclave.intake.agreement import check_inner, check_outer, check_payload
 from enclave.model.drop import Closed, InnerManifest, Manifest, OpenedDrop, PlainFile, SealedDrop
 
@@ -157,19 +157,8 @@ def _parse(schema: type[Schema], content: bytes, code: str) -> tuple[Schema, dic
     if len(content) > MANIFEST_LIMIT:
         raise Rejected(code)
     try:
-        raw = json.loads(content.decode(), object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+        raw = strict_json.parse(content)
         return schema.model_validate_json(content, strict=True), raw
     except (ValueError, RecursionError, ValidationError):
         # The causes' texts hold what the sender wrote.
         raise Rejected(code) from None
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) != len(pairs):
-        raise ValueError("a key stands twice")
-    return keys
-
-
-def _no_constant(_name: str) -> NoReturn:
-    raise ValueError("not JSON")

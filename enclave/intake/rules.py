@@ -196,6 +196,12 @@ ROW_RULES: Mapping[str, Rule] = {
         "La feltet stå tomt når svar mangler, og rett uttrekket.",
         "Leave the field empty when there is no answer, and mend the export.",
     ),
+    "attachment_refused": _rule(
+        "Innsendingen hadde vedlegg, som ikke tas imot; svarene er behandlet uten.",
+        "The submission had an attachment, which is not taken; the answers were treated without it.",
+        "Ta spørsmålet om vedlegg ut av skjemaet.",
+        "Take the attachment question out of the form.",
+    ),
     "type": _rule(
         "Verdien er ikke skrevet slik variabelen krever.",
         "The value is not written as the variable requires.",

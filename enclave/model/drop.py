@@ -56,6 +56,15 @@ class InnerManifest(Closed):
     files: tuple[InnerFile, ...]
 
 
+class SubmissionManifest(Closed):
+    """What the names in the tree of a submission said, kept beside its two files; `json_size` tells them apart."""
+
+    v: Literal[1] = 1
+    form: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}$")]
+    submission: Annotated[int, Field(ge=0)]
+    json_size: Annotated[int, Field(ge=0)]
+
+
 @dataclass(frozen=True, repr=False)
 class SealedDrop:
     """A drop as it came: the three files of its folder, still sealed by the sender. Memory or quarantine only."""

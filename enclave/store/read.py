@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, false, or_, select
 from enclave.audit.record import Position
 from enclave.errors import Halt, Refused, explain
 from enclave.model.draft import Kind, NamedDraft
+from enclave.model.fault import Fault, Severity
 from enclave.model.pseudonymous import DROP, DROP_NUMBER, PSEUDONYM, ROW, SENDER
 from enclave.model.purpose import Purpose
 from enclave.model.table import ReleasableTable, ResultTable
@@ -134,6 +135,14 @@ class RegistryReader:
             )
             for row in rows
         )
+
+    def faults(self, drop_uuid: str) -> tuple[Fault, ...]:
+        """What was kept of a drop's faults, in their order; nothing for one that was answered by itself."""
+        kept = schema.settlement_fault
+        wanted = select(kept).where(kept.c.drop_uuid == drop_uuid).order_by(kept.c.number)
+        with transaction(self._engine) as connection:
+            rows = connection.execute(wanted).all()
+        return tuple(Fault(row.form, row.row, row.variable, row.rule, Severity(row.severity)) for row in rows)
 
     def drafts(self, *, after: int = 0) -> tuple[StoredDraft, ...]:
         """Every named draft with a number above `after`, in the order in which they were named."""

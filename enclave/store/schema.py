@@ -115,6 +115,18 @@ settlement = Table(
     Column("state", NUMBER, nullable=False),
     *_position_columns(),
 )
+# What was wrong with a drop that is answered later, together with others; never a value.
+settlement_fault = Table(
+    "settlement_fault",
+    control,
+    Column("drop_uuid", TEXT, primary_key=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=False),
+    Column("form", TEXT, nullable=False),
+    Column("row", NUMBER, nullable=False),
+    Column("variable", TEXT, nullable=False),
+    Column("rule", TEXT, nullable=False),
+    Column("severity", TEXT, nullable=False),
+)
 draft = Table(
     "draft",
     control,

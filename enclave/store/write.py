@@ -94,10 +94,17 @@ class RegistryWriter:
         return records.frame.select(*columns).with_columns(decimals).sort(ROW)
 
     def settle(
-        self, plan: Plan | None, settlement: Settlement, drafts: Sequence[NamedDraft], position: Position
+        self,
+        plan: Plan | None,
+        settlement: Settlement,
+        drafts: Sequence[NamedDraft],
+        position: Position,
+        *,
+        faults: Sequence[Fault] = (),
     ) -> int:
         """Store a drop's rows, its settlement and its drafts' names together; answer the state after it.
 
+        `faults` are kept where the drop has no answer of its own, until one answer is made to several drops.
         A rejected drop has no plan, nor has an admitted one of which no row reached the store.
         Raises StateMovedError where another writer came between plan and settlement, Refused R_SETTLED where the drop
         is settled already; in both cases nothing is changed.
@@ -124,6 +131,7 @@ class RegistryWriter:
                 for judged in plan.forms:
                     self._store(connection, judged, origin)
             connection.execute(insert(schema.settlement).values(_settlement_row(settlement, number, state, position)))
+            _insert_faults(connection, faults, settlement.drop_uuid)
             _insert_drafts(connection, drafts, settlement.drop_uuid, position)
         return state
 
@@ -224,6 +232,12 @@ def _settlement_row(settlement: Settlement, number: int, state: int, position: P
         "state": state,
         **position._asdict(),
     }
+
+
+def _insert_faults(connection: Connection, faults: Sequence[Fault], drop_uuid: str) -> None:
+    rows = [{"drop_uuid": drop_uuid, "number": number, **asdict(fault)} for number, fault in enumerate(faults)]
+    if rows:
+        connection.execute(insert(schema.settlement_fault), rows)
 
 
 def _insert_drafts(

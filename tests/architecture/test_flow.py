@@ -128,13 +128,18 @@ def named_act(path: str, call: ast.Call) -> Act:
     return Act[first.attr]
 
 
+PART_OF = {"collect_submissions": "collect", "submissions": "admit"}
+"""Modules that hold a part of a job too large for its own."""
+
+
 def actor_of(path: str) -> str:
     """Whose code a module is: a job's, or the person's at the terminal."""
     if path in AT_THE_TERMINAL:
         return COMMAND_LINE
     folder, _, module = path.partition("/")
     assert folder == "jobs", path
-    return module.removesuffix(".py")
+    name = module.removesuffix(".py")
+    return PART_OF.get(name, name)
 
 
 def test_a_note_is_no_act() -> None:

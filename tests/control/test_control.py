@@ -104,10 +104,10 @@ def test_only_the_steps_of_flow_are_taken(control: Control) -> None:
     with pytest.raises(Halt, match="H_STATE"), control.changing(at(2)) as connection:
         expire_drop(connection, "one")
     with control.changing(at(3)) as connection:
-        settle_drop(connection, "one", DropState.ADMITTED, reason="", at=NOW)
+        settle_drop(connection, "one", DropState.ADMITTED, sender="klinikk", reason="", at=NOW)
     for state in (DropState.ADMITTED, DropState.REJECTED):
         with pytest.raises(Halt, match="H_STATE"), control.changing(at(4)) as connection:
-            settle_drop(connection, "one", state, reason="", at=NOW)
+            settle_drop(connection, "one", state, sender="klinikk", reason="", at=NOW)
     with pytest.raises(Halt, match="H_STATE"), control.changing(at(5)) as connection:
         expire_drop(connection, "nobody")
 

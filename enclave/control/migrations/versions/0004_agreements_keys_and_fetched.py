@@ -43,7 +43,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("drop_uuid", "form"),
         comment="which forms an opened drop held, and how many faults each had; nothing about its rows",
     )
-    op.add_column("drop_", sa.Column("signed", sa.Boolean(), server_default="1", nullable=False))
     op.add_column("release_", sa.Column("fetched_at", sa.Text(), nullable=True))
     op.execute("INSERT INTO agreement SELECT registry, institution_id, '', '', 0, 'nb', added_at FROM institution")
     for kind, column in (("signing", "signing_key"), ("passphrase", "inbound_key_id")):
