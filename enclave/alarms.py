@@ -17,6 +17,7 @@ from enclave.control.institutions import Institution, institutions_of
 from enclave.control.releases import Release, releases_of
 from enclave.control.sender_keys import KeyOf, SenderKey, keys_of
 from enclave.flow import DropState, ReleaseState
+from enclave.release.gate import policy_of
 
 WARNED_BEFORE = timedelta(days=60)
 """How long before an agreement or a key ends it is told."""
@@ -121,9 +122,8 @@ def _aware(time: datetime, now: datetime) -> datetime:
 
 def _held(facts: Facts, release: Release, today: date) -> Iterator[Alarm]:
     """An approved release that is not sealed because its recipient has no agreement."""
-    # The gate knows which kinds; loading it here would load what only jobs need.
-    answers = {"receipt", "certificate", "checkpoint"}
-    if release.state is not ReleaseState.APPROVED or release.kind.value in answers or not release.recipient:
+    waits = release.state is ReleaseState.APPROVED and policy_of(release.kind).needs_agreement
+    if not waits or not release.recipient:
         return
     if not facts.agreed(release.recipient, today):
         what = f"package of {release.kind}"

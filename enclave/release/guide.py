@@ -82,6 +82,7 @@ def own_words(source: str, whose: Whose) -> str:
         '"registry": "kar"': f'"registry": "{whose.registry}"',
         "enclave\\kar": f"enclave\\{whose.registry}",
         "@kar": f"@{whose.registry}",
+        "kar.xlsx": f"{whose.registry}.xlsx",
         "`arrival.csv` er for eksempel skjemaet ved ankomst.": "Disse finnes:",
         "arrival.csv": first_form,
         "\n- Første linje er": f"\n\n| Fil | Skjema |\n|---|---|\n{table}\n- Første linje er",

@@ -194,9 +194,9 @@ def test_a_script_is_one_that_windows_runs(files: dict[str, bytes], name: str) -
 
 
 def test_the_script_names_the_institution_and_its_forms(files: dict[str, bytes]) -> None:
-    """It takes the forms' files only, so that no other file's name reaches the command line or the manifest."""
+    """It takes the forms' files and their one workbook only, so that no other file's name reaches the command line."""
     text = files["lag-innsending.cmd"].decode("ascii")
-    listed = " ".join(f"{form.id}.csv {form.id}.xlsx" for form in LOADED.definition.forms)
+    listed = " ".join((*(f"{form.id}.csv {form.id}.xlsx" for form in LOADED.definition.forms), "kar.xlsx"))
 
     assert text.count(f"for %%F in ({listed}) do") == 2
     assert '"sender": "muritunet"' in text
