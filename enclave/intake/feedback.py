@@ -41,6 +41,8 @@ LIKE_A_PERSON = re.compile(r"\d{6}\s?\d{5}|\d{8}[-+]?\d{4}|[0-9a-f]{32}|&|_pseud
 NOT_SHOWN = "(vises ikke)"
 
 Row = tuple[str, int | None, str, str, str, str, str, str]
+KindOfFault = tuple[str, str, str, str]
+"""(form, variable, what is wrong, consequence)"""
 
 
 def feedback(answer: Answer, definition: Definition, rules: Mapping[str, RuleText]) -> tuple[DraftFile, ...]:
@@ -198,22 +200,20 @@ def _column_labels(form: Form) -> dict[str, str]:
     return labels
 
 
-def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[tuple[str, ...]]:
-    """How often each kind of fault occurs, also beyond what is listed: form, variable, what is wrong, consequence."""
+def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[KindOfFault]:
+    """How often each kind of fault occurs, also beyond what is listed."""
     counted = Counter(_kind(row) for row in rows)
     for fault, count in answer.unlisted.items():
         counted[_kind(wording.row(answer, fault))] += count
     return counted
 
 
-def _kind(row: Row) -> tuple[str, ...]:
+def _kind(row: Row) -> KindOfFault:
     form, _, _, variable, text, _, consequence, _ = row
     return (form, variable, text, consequence)
 
 
-def _workbook(
-    answer: Answer, definition: Definition, counted: Counter[tuple[str, ...]], listed: Sequence[Row]
-) -> bytes:
+def _workbook(answer: Answer, definition: Definition, counted: Counter[KindOfFault], listed: Sequence[Row]) -> bytes:
     from openpyxl import Workbook  # noqa: PLC0415 – heavy, and only this function needs it
 
     workbook = Workbook()
@@ -224,9 +224,7 @@ def _workbook(
     return workbook_bytes(workbook)
 
 
-def _write_summary(
-    sheet: "Worksheet", answer: Answer, definition: Definition, counted: Counter[tuple[str, ...]]
-) -> None:
+def _write_summary(sheet: "Worksheet", answer: Answer, definition: Definition, counted: Counter[KindOfFault]) -> None:
     lines: list[tuple[str | int, ...]] = [(f"Tilbakemelding fra {definition.name.nb}",), (STATUS[answer.status],), ()]
     reason = _reason(answer)
     if reason:
@@ -235,7 +233,7 @@ def _write_summary(
     _write_lines(sheet, lines, first=1)
     if counted:
         by_count = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        _write_lines(sheet, [SUMMARY_HEADER, *([*names, count] for names, count in by_count)], first=len(lines) + 1)
+        _write_lines(sheet, [SUMMARY_HEADER, *((*names, count) for names, count in by_count)], first=len(lines) + 1)
         _bold(sheet, len(lines) + 1)
     _bold(sheet, 1)
     for letter, width in zip("ABCDE", (36, 70, 48, 30, 10), strict=True):
