@@ -34,7 +34,7 @@ MOST_LISTED = 20_000  # lines; the summary still counts them all
 LIKE_A_PERSON = re.compile(r"\d{6}\s?\d{5}|\d{8}[-+]?\d{4}|[0-9a-f]{32}|&|_pseudonym", re.IGNORECASE)
 
 Row = tuple[str, int | None, str, str, str, str, str, str]
-_FaultKind = tuple[str, str, str, str]
+KindOfFault = tuple[str, str, str, str]
 """Form, variable, what is wrong, and what comes of it."""
 
 
@@ -209,7 +209,7 @@ def _column_labels(form: Form, language: str) -> dict[str, str]:
     return labels
 
 
-def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[_FaultKind]:
+def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[KindOfFault]:
     """How often each kind of fault occurs, also beyond what is listed: form, variable, what is wrong, consequence."""
     counted = Counter(_kind(row) for row in rows)
     for fault, count in answer.unlisted.items():
@@ -217,12 +217,12 @@ def _counted(rows: Sequence[Row], answer: Answer, wording: _Wording) -> Counter[
     return counted
 
 
-def _kind(row: Row) -> _FaultKind:
+def _kind(row: Row) -> KindOfFault:
     form, _, _, variable, text, _, consequence, _ = row
     return (form, variable, text, consequence)
 
 
-def _workbook(answer: Answer, wording: _Wording, counted: Counter[_FaultKind], listed: Sequence[Row]) -> bytes:
+def _workbook(answer: Answer, wording: _Wording, counted: Counter[KindOfFault], listed: Sequence[Row]) -> bytes:
     from openpyxl import Workbook  # noqa: PLC0415 – heavy, and only this function needs it
 
     workbook = Workbook()
@@ -233,7 +233,7 @@ def _workbook(answer: Answer, wording: _Wording, counted: Counter[_FaultKind], l
     return workbook_bytes(workbook)
 
 
-def _write_summary(sheet: "Worksheet", answer: Answer, title: str, words: Words, counted: Counter[_FaultKind]) -> None:
+def _write_summary(sheet: "Worksheet", answer: Answer, title: str, words: Words, counted: Counter[KindOfFault]) -> None:
     lines: list[tuple[str | int, ...]] = [(title,), (words.status[answer.status],), ()]
     lines += [*_facts(answer, words), (), *_totals(answer, words), ()]
     _write_lines(sheet, lines, first=1)

@@ -98,7 +98,8 @@ def test_an_incomplete_drop_is_refused_when_patience_ends_though_it_still_change
     sender.place("drop", {"payload.zip": b"pay"})
     assert sender.survey(NOW + LIMITS.patience).deferred
     (refused,) = sender.survey(NOW + LIMITS.patience + timedelta(seconds=1)).refused
-    assert (refused.name, refused.code) == ("drop", "E_DROP_INCOMPLETE")
+    # A payload came, but no signature ever did.
+    assert (refused.name, refused.code) == ("drop", "E_DROP_UNSIGNED")
 
 
 def test_an_abandoned_upload_is_refused_when_patience_ends(sender: Sender) -> None:

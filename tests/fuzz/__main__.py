@@ -1,6 +1,6 @@
 """Fuzz every parser, one after another: `python -m tests.fuzz [PARSER …] [--runs N] [--write]`, which is `make fuzz`.
 
-Coverage-guided, with atheris and libFuzzer: a crash, an untyped error, ten seconds or 2 GiB for one input is a
+Coverage-guided, with atheris and libFuzzer: a crash, an untyped error, a minute or 2 GiB for one input is a
 finding, which stops that parser with exit code 1 and leaves the input in `fuzz-findings/`. `--write` puts the figures
 into docs/hostile-input.md.
 """
@@ -47,7 +47,7 @@ def fuzz(name: str, runs: int) -> Outcome:
     FINDINGS.mkdir(exist_ok=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as corpus:
-        options = [f"-runs={runs}", f"-max_len={SIZE}", "-timeout=10", "-rss_limit_mb=2048", "-seed=1", "-verbosity=1",
+        options = [f"-runs={runs}", f"-max_len={SIZE}", "-timeout=60", "-rss_limit_mb=2048", "-seed=1", "-verbosity=1",
                    f"-artifact_prefix={FINDINGS}/{name}-"]  # fmt: skip
         command = [sys.executable, "-m", "tests.fuzz.one", name, corpus, *options]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
