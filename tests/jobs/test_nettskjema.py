@@ -365,7 +365,7 @@ def test_files_that_are_no_messages_hold_up_nobody(clinics: Clinics) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("job", ["collect", "admit"])
+@pytest.mark.parametrize("job", ["collect", pytest.param("admit", marks=pytest.mark.long)])
 def test_a_kill_at_any_write_loses_and_doubles_nothing(clinics: Clinics, job: str) -> None:
     """Killed at durable writes throughout and started again, the job ends as if it had not been killed."""
     clinics.arrive(ONE)
