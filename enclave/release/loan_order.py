@@ -36,11 +36,14 @@ def order_files(
     """
     numbers = sorted(set(wanted.numbers))
     sealed = age.seal(csv_bytes([kind.person_id], [(number,) for number in numbers]), [age_key])
+    told = [one.name for one in kind.identifiers]
     lines = (
         f"Bestilling av lånte opplysninger til {definition.name.nb}",
         "",
         f"Lån:               {agreement.loan_id} ({kind.label.nb})",
         f"Saksnummer:        {agreement.case_number}",
+        *([f"Hjemmel:           {agreement.legal_basis}"] if agreement.legal_basis else []),
+        *([f"Gjelder:           {agreement.population}"] if agreement.population else []),
         f"Antall numre:      {len(numbers)}",
         f"Variabler:         {', '.join(agreement.variables)}",
         f"Måneder:           {wanted.first_month} til {wanted.last_month}",
@@ -54,8 +57,13 @@ def order_files(
         "",
         "Slik svarer dere:",
         "",
-        f"  Én CSV-fil med kolonnene {'; '.join((kind.person_id, kind.month, *agreement.variables))},",
+        f"  Én CSV-fil med kolonnene {'; '.join((kind.person_id, kind.month, *told, *agreement.variables))},",
         f"  én rad for hver person og måned, {kind.month} som ÅÅÅÅ-MM, variablene som 1 eller 0.",
+        *(
+            [f"  datoer som ÅÅÅÅ-MM-DD. Der numret mangler, kjennes personen igjen på {', '.join(told)}."]
+            if told
+            else []
+        ),
         "  Andre kolonner blir ikke lest. Forsegl filen til lånets nøkkel, og bare til den:",
         "",
         f"  {answer_key}",

@@ -1,5 +1,6 @@
 """Law 5 against clock and backups: a loan that is destroyed stays so, whatever is put back from anywhere."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from enclave.grants import Folder
 from enclave.halted import halt_mark
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
+from enclave.store.write import content_of
 from enclave.wiring import open_log
 from tests.jobs.clinics import CLOSED, ELSEWHERE, LENDER, OLD, REGISTRY, TODAY, Server
 from tests.kills.forks import Forks, Request
@@ -225,7 +227,12 @@ def test_the_lender_checks_the_destruction_without_the_server(server: Server, tm
     assert (entry["act"], entry["phase"], entry["object_id"]) == ("loan.destroy", "done", LOAN)
     assert entry["intent_seq"] == said["audit"]["seq"]
     assert entry["digests"]["key"] == said["key_fingerprint_sha256"]
-    assert said["derived"] == []  # the few people of this test make no closed period's table that may be shown
+    # Lineage: exactly what the registry keeps of the loan, by digest, and the file that it was made of.
+    kept = server.wiring("link").registry_reader.tables(finished=True)
+    (drop,) = (drop for drop in drops_of(server.control, REGISTRY) if drop.loan_id)
+    expected = {(hashlib.sha256(content_of(table).encode()).hexdigest(), drop.content_digest) for table in kept}
+    assert {(one["content_sha256"], one["loan_file_sha256"]) for one in said["derived"]} == expected != set()
+    assert {one["level"] for one in said["derived"]} == {"aggregate"}
 
     proof = (tmp_path / "bevis.tlog-proof").read_bytes()
     (tmp_path / "bevis.tlog-proof").write_bytes(proof.replace(b"index ", b"index 1", 1))

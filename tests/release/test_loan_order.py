@@ -11,6 +11,7 @@ from enclave.errors import Refused, Rejected
 from enclave.founding import CONFIG
 from enclave.model.draft import Draft, DraftFile, Kind
 from enclave.model.loan import LoanAgreement
+from enclave.registry.definition import Identifier
 from enclave.registry.load import load
 from enclave.release.gate import admit
 from enclave.release.loan_order import Wanted, order_files
@@ -73,3 +74,18 @@ def test_a_list_in_clear_does_not_leave(planted: DraftFile) -> None:
 
     with pytest.raises(Refused, match=r"R_FORM|R_LEAK|R_KIND"):
         admitted(replace(whole, files=files))
+
+
+def test_the_letter_says_how_people_are_recognised_where_that_is_declared() -> None:
+    """Legal basis and population of the agreement, and the columns that tell who a row without a number is about."""
+    agreement = replace(AGREEMENT, legal_basis="artikkel 9 nr. 2 bokstav j", population="ankomst i 2024")
+    born = Identifier(name="birth_date", kind="date", ours="birth_date")
+    kind = KAR.loans[0].model_copy(update={"identifiers": (born,)})
+    wanted = Wanted(PEOPLE, "2024-02", "2025-12")
+    _, letter = order_files(wanted, agreement, KAR, kind, age_key=RECIPIENT, answer_key=ANSWER)
+    text = letter.content.decode("utf-8-sig")
+
+    assert "Hjemmel:           artikkel 9 nr. 2 bokstav j\r\n" in text
+    assert "Gjelder:           ankomst i 2024\r\n" in text
+    assert "kolonnene person_id; month; birth_date; aap; sick_pay" in text
+    assert "birth_date" not in order().files[1].content.decode("utf-8-sig")
