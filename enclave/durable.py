@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from enclave.errors import Halt, explain
 
@@ -73,12 +74,21 @@ def _write_temporary(temporary: Path, content: bytes, mode: int) -> None:
         os.close(descriptor)
 
 
-def read(path: Path, *, limit: int | None = None) -> bytes:
-    """The content of a regular file with one name; a link, device or file above `limit` bytes halts the server."""
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A regular file with one name, open for reading; a link or a device halts the server."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1 or (limit is not None and facts.st_size > limit):
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+            raise Halt("H_NOT_A_FILE", place=path.name)
+        yield file
+
+
+def read(path: Path, *, limit: int | None = None) -> bytes:
+    """The content of a regular file with one name; a link, device or file above `limit` bytes halts the server."""
+    with opened(path) as file:
+        if limit is not None and os.fstat(file.fileno()).st_size > limit:
             raise Halt("H_NOT_A_FILE", place=path.name)
         return file.read()
 

@@ -5,24 +5,31 @@ people.
 """
 
 from enclave import __version__
+from enclave.audit.record import Purpose as Why
+from enclave.control.extracts import CLOSE, EXTRACT
 from enclave.control.institutions import find_institution
 from enclave.control.releases import propose, released_tables, releases_of
+from enclave.control.requests import Request, close_request, requests_of
 from enclave.disclosure.difference import PUBLIC, Released, check_against_ledger
 from enclave.disclosure.linked import suppress_together
 from enclave.disclosure.policy import policy_for
 from enclave.disclosure.suppress import withheld_texts
 from enclave.errors import Refused
-from enclave.flow import Act
+from enclave.flow import Act, RequestState
 from enclave.model.draft import Draft, Kind, NamedDraft
+from enclave.model.extract import ExtractTerms
+from enclave.model.pseudonymous import PSEUDONYM
 from enclave.model.table import ReleasableTable, ResultTable, Withheld
+from enclave.release.extract import extract_files
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.report.results import result_files
+from enclave.second_person import verify_second_person
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
-from jobs.extracts import answer_extracts
+from jobs.extracts import lent_courses, require_as_signed
 from jobs.link_rates import link_rates
-from jobs.requested import require_state
+from jobs.requested import require_state, to_carry_out
 from jobs.site import new_site, newest_borrowed
 
 
@@ -39,7 +46,7 @@ def release(wiring: Wiring) -> dict[str, int]:
         if new:
             _draft(wiring, recipient, shown, new, tables)
             counts["drafts"] += 1
-    counts |= answer_extracts(wiring)
+    counts |= _answer_extracts(wiring)
     counts["sites"] = _draft_site(wiring)
     return counts
 
@@ -120,6 +127,67 @@ def _propose(wiring: Wiring, draft: NamedDraft) -> None:
                 wiring.registry,
                 draft,
                 subject="",
+                needs_person=policy_of(draft.kind).needs_person,
+                at=wiring.now,
+            )
+
+
+def _answer_extracts(wiring: Wiring) -> dict[str, int]:
+    """Make what is signed and close what is confirmed deleted; answers how many of each."""
+    lent = [one for one in to_carry_out(wiring, EXTRACT, Kind.EXTRACT) if _answer_extract(wiring, one)]
+    filed = requests_of(wiring.control, wiring.registry, RequestState.FILED)
+    confirmed = [one for one in filed if one.kind == CLOSE]
+    for request in confirmed:
+        _close(wiring, request, RequestState.DONE, "")
+    return {"extracts": len(lent), "closed": len(confirmed)}
+
+
+def _answer_extract(wiring: Wiring, request: Request) -> bool:
+    """Make one extract; without a signature it waits, with a wrong one it is refused."""
+    if not request.signature:
+        return False
+    try:
+        verify_second_person(wiring.settings, request.signed_text(), request.signature.encode(), wiring.now)
+        terms = ExtractTerms.of(request.parameters)
+        recipient = find_institution(wiring.control, wiring.registry, terms.recipient)
+        require_as_signed(wiring, terms, recipient)
+        _lend(wiring, request, terms)
+    except Refused as why:
+        if why.code != "R_STATE_MOVED" and request.state is RequestState.FILED:
+            _close(wiring, request, RequestState.REFUSED, why.code)
+        return False
+    return True
+
+
+def _close(wiring: Wiring, request: Request, state: RequestState, reason: str) -> None:
+    with wiring.acts.act(Act.REQUEST_CLOSE, "request", request.request_id) as act:
+        with wiring.control.changing(act.position) as connection:
+            close_request(connection, request.request_id, state, reason=reason, at=wiring.now)
+
+
+def _lend(wiring: Wiring, request: Request, terms: ExtractTerms) -> None:
+    why, case, about = Why.RESEARCH, terms.case_number, request.request_id
+    with wiring.acts.act(Act.EXTRACT_DRAFT, "request", about, purpose=why, case_number=case) as act:
+        state, loaded = wiring.registry_reader.current_state(), wiring.definition
+        lent = lent_courses(wiring, terms, state)
+        act.add(courses=lent.courses.height, people=lent.courses[PSEUDONYM].n_unique(), left_out=lent.left_out)
+        files = extract_files(lent, terms, loaded.definition)
+        draft = admit_to_release(
+            Draft(Kind.EXTRACT, wiring.registry, terms.recipient, state, loaded.sha256, files),
+            recipient=terms.recipient,
+            institutions=wiring.institution_ids,
+        )
+        named = write_draft(wiring, draft)
+        act.digests.update(draft=named.sha256)
+        with wiring.control.changing(act.position) as connection:
+            require_state(wiring, state)
+            if request.state is RequestState.FILED:
+                close_request(connection, about, RequestState.DONE, reason="", at=wiring.now)
+            propose(
+                connection,
+                wiring.registry,
+                named,
+                subject=about,
                 needs_person=policy_of(draft.kind).needs_person,
                 at=wiring.now,
             )

@@ -17,7 +17,7 @@ from uuid import uuid4
 from enclave import durable
 from enclave.audit import bookmark, checkpoint, signed_note
 from enclave.audit.chain import CREATED, TORN_TAIL, Chain, key_digest
-from enclave.audit.reading import opened, read_on
+from enclave.audit.reading import read_on
 from enclave.audit.record import FIRST_PREV, Entry, Phase, Position, StoredEntry, canonical
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, explain
@@ -236,7 +236,7 @@ class FileLog:
         path = self._folder / BOOKMARK
         if signed is None or not path.exists():
             return None
-        with opened(self._folder / LOG) as file:
+        with durable.opened(self._folder / LOG) as file:
             chain = bookmark.chain_at(durable.read(path), file, self._vkey_text())
         if chain is None or chain.size > signed.size:
             return None
@@ -244,7 +244,7 @@ class FileLog:
 
     def _keep_bookmark(self, seed: Secret) -> None:
         # A crash before this leaves the older bookmark, from which a start reads on.
-        with opened(self._folder / LOG) as file:
+        with durable.opened(self._folder / LOG) as file:
             made = bookmark.make(self._chain, file, seed, self.origin)
         if made is not None:
             durable.write(self._folder / BOOKMARK, made)

@@ -1,10 +1,9 @@
 """Reading a log file on from where a chain stands; what is not in order halts."""
 
 import os
-import stat
 from pathlib import Path
-from typing import BinaryIO
 
+from enclave import durable
 from enclave.audit.chain import Chain
 from enclave.audit.checkpoint import Checkpoint
 from enclave.errors import Halt, explain
@@ -41,22 +40,12 @@ explain(
 )
 
 
-def opened(path: Path) -> BinaryIO:
-    """The log file, opened for reading: a plain file with one name, or Halt."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
-    facts = os.fstat(file.fileno())
-    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-        file.close()
-        raise Halt("H_NOT_A_FILE", place=path.name)
-    return file
-
-
 def read_on(path: Path, chain: Chain, inode: int, signed: Checkpoint | None) -> tuple[int, bytes]:
     """Give a chain the whole lines that follow it; answers the file's inode and the bytes after the last newline.
 
     `inode` is that of the last time, 0 at the first. The log must be the one that `signed` was signed over.
     """
-    with opened(path) as file:
+    with durable.opened(path) as file:
         facts = os.fstat(file.fileno())
         if facts.st_ino != (inode or facts.st_ino) or facts.st_size < chain.offset:
             raise Halt("H_LOG_CHANGED")

@@ -55,6 +55,13 @@ WHAT: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "  bestilling.txt    Les denne først: hva det bes om, og hvordan svaret skal forsegles.",
             "  bestilling.age    Fødselsnumrene, forseglet til deres egen nøkkel.",
         ),
+        Kind.EXTRACT: (
+            "Avidentifiserte opplysninger, lånt ut til et forskningsprosjekt.",
+            "",
+            "  uttrekk.txt       Les denne først: vilkårene, og hvordan filen åpnes.",
+            "  uttrekk.age       Opplysningene, forseglet til prosjektets egen nøkkel.",
+            "  variabler.csv     Hva kolonnene betyr.",
+        ),
         Kind.KIT: (
             "Åpne veiledning.html. Den forteller hvordan dere sender inn og tar imot.",
             "",

@@ -128,7 +128,7 @@ def named_act(path: str, call: ast.Call) -> Act:
     return Act[first.attr]
 
 
-PART_OF = {"collect_submissions": "collect", "submissions": "admit"}
+PART_OF = {"collect_submissions": "collect", "examine": "admit", "submissions": "admit"}
 """Modules that hold a part of a job too large for its own."""
 
 

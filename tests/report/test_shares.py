@@ -221,6 +221,6 @@ def test_the_page_opens_in_a_browser_without_noise(tmp_path: Path) -> None:
         )
         browser.close()
     assert noise == []
-    assert len(sizes) == 7
+    assert len(sizes) == 10
     assert min(sizes) > 90
     assert wide == 0

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from enclave.disclosure.suppress import withheld_texts
 from enclave.errors import Refused
 from enclave.model.table import Withheld
 from enclave.report.news import read_words
-from enclave.report.site import Period, site_files
+from enclave.report.site import Period, Project, site_files
 from tests.analysis.kar import kar, made_up, tables_of
 from tests.report.national import CODE, LOANS, WORDS, national, tables
 
@@ -131,6 +132,26 @@ def test_the_first_page_shows_the_newest_year_that_has_a_number() -> None:
     assert list(made)[1:3] == ["resultater-2024.html", "resultater-2023.html"]
     assert b"resultater-2023.html#tabell-" in made["index.html"]
     assert b"resultater-2024.html#tabell-" not in made["index.html"]
+
+
+def test_projects_are_told_with_purpose_and_end() -> None:
+    """Ongoing ones first, each with whom it is lent to, why and until when; a title cannot write the page."""
+    due = date(2027, 6, 1)
+    projects = (
+        Project("Avsluttet", "Før", "Universitetet", "REK 1", date(2025, 1, 2), due, date(2026, 1, 9)),
+        Project("<b>Arbeid</b>", "Hvem?", "Universitetet", "REK 2", date(2026, 2, 3), due, None),
+    )
+    periods = [Period(tables()[1], kar())]
+    made = site_files(periods, kar(), words=WORDS, loans=(), projects=projects, code_version=CODE)
+    page = next(file.content for file in made if file.name == "koblinger.html").decode()
+
+    assert "&lt;b&gt;Arbeid&lt;/b&gt;" in page
+    assert page.index("Hvem?") < page.index("Før")
+    assert "Pågår" in page
+    assert "Avsluttet, slettet 9. januar 2026" in page
+    assert "Universitetet" in page
+    assert "1. juni 2027" in page
+    assert "Ingen opplysninger er lånt ut ennå." in national()["koblinger.html"].decode()
 
 
 def test_loans_are_told_without_counts() -> None:
