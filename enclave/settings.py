@@ -3,10 +3,11 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from enclave.errors import Halt, explain
 from enclave.model.drop import Closed, RegistryId
@@ -64,6 +65,19 @@ class Registry(Closed):
         if "host=/" not in url and "sslmode=verify-full" not in url:
             raise ValueError("must use a local Unix socket (?host=/…) or sslmode=verify-full")
         return url
+
+    @model_validator(mode="after")
+    def _keeps_the_vault_apart(self) -> Self:
+        if self.vault_database and _place_of(self.vault_database) == _place_of(self.database):
+            raise ValueError("vault_database must be another database than database")
+        return self
+
+
+def _place_of(url: str) -> tuple[str, str]:
+    """Which database an address means, whoever logs in: its server or socket folder, and its name."""
+    parts = urlsplit(url)
+    host = parse_qs(parts.query).get("host", [f"{parts.hostname or ''}:{parts.port or 5432}"])[0]
+    return host, parts.path
 
 
 class Settings(Closed):

@@ -20,7 +20,7 @@ CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
     {"destroy_loan": "destroy", "loan_order": "link", "own_rows": "give_back"}
 )
 """The job that carries out a kind of request; all others are for `rights`."""
-NEEDS_TWO_PEOPLE = frozenset({"loan_order"})
+NEEDS_TWO_PEOPLE = frozenset({"loan_order", "merge", "split", "reidentify"})
 
 
 @dataclass(frozen=True)

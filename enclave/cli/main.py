@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from enclave.cli import audit, drops, institutions, jobs_, loans, persons, registries, releases, requests, server
+from enclave.cli import audit, drops, institutions, jobs_, keys, loans, persons, registries, releases, requests, server
 from enclave.cli.client import app as client
 from enclave.errors import EnclaveError
 
@@ -39,6 +39,7 @@ app.add_typer(loans.app, name="loan")
 app.add_typer(releases.app, name="release")
 app.add_typer(persons.app, name="person")
 app.add_typer(requests.app, name="request")
+app.add_typer(keys.app, name="key")
 app.add_typer(audit.app, name="audit")
 app.add_typer(registries.app, name="registry")
 app.add_typer(client, name="client")

@@ -100,7 +100,8 @@ def assign(judged: Judged, vault: Vault, position: Position) -> Pseudonymised:
         for value in each.frame.get_column(REFERENCE).unique(maintain_order=True)
     )
     people = judged.people
-    assigned = vault.assign(people["id"].to_list(), people["kind"].to_list(), list(pairs), position)
+    issuer = judged.records[0].sender if judged.records else ""
+    assigned = vault.assign(people["id"].to_list(), people["kind"].to_list(), list(pairs), position, issuer=issuer)
     names = assigned.people.select(pl.col("id").alias(PERSON_ID), pl.col("pseudonym").alias(PSEUDONYM))
     courses = assigned.episodes.rename({"reference": REFERENCE, "episode": EPISODE})
     records = tuple(_without_names(each, names, courses) for each in judged.records)

@@ -172,8 +172,8 @@ def test_a_vault_that_forgets_somebody_halts(vault: Vault, monkeypatch: pytest.M
     """A row that nobody named goes nowhere."""
     whole = Vault.assign
 
-    def forgetful(*arguments: object) -> Assigned:
-        found = whole(*arguments)  # type: ignore[arg-type]
+    def forgetful(*arguments: object, **named: object) -> Assigned:
+        found = whole(*arguments, **named)  # type: ignore[arg-type]
         return Assigned(found.people.head(0), found.episodes, 0, 0)
 
     monkeypatch.setattr(Vault, "assign", forgetful)

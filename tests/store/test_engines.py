@@ -10,7 +10,8 @@ from sqlalchemy import Column, MetaData, Table, Text, text
 
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt
-from enclave.store.engines import holds_in_clear, postgres_engine, sqlcipher_engine, transaction
+from enclave.store import engines
+from enclave.store.engines import holds_in_clear, postgres_engine, rekey_file, sqlcipher_engine, transaction
 from tests.store.registry import KEY, Database
 
 MARKER = "MARKER-IN-THE-CLEAR"
@@ -35,6 +36,35 @@ def test_what_is_written_cannot_be_read_from_the_raw_file(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.db", "a.db-journal"]
     assert (tmp_path / "a.db-journal").read_bytes() == b""
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_file_that_can_be_read_raw_is_refused_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that takes a key and encrypts nothing is found out by the file that it wrote."""
+    plain = sqlite3.connect(tmp_path / "a.db")
+    plain.execute("CREATE TABLE kept (word TEXT)")
+    plain.close()
+    monkeypatch.setattr(engines, "_prepare", lambda *_, **__: None)
+
+    with pytest.raises(Halt, match="H_DB_CLEAR"):
+        sqlcipher_engine(tmp_path / "a.db", KEY)
+
+
+def test_a_file_is_encrypted_anew_whole(tmp_path: Path) -> None:
+    """After that only the new key opens it, with all that it held; the same again changes nothing."""
+    new = Secret(b"n" * 32)
+    _filled(tmp_path / "a.db")
+    for _ in range(2):
+        rekey_file(tmp_path / "a.db", KEY, new)
+    with transaction(sqlcipher_engine(tmp_path / "a.db", new)) as connection:
+        assert len(connection.execute(TABLE.select()).all()) == 2000
+    with pytest.raises(Halt, match="H_DB_KEY"):
+        sqlcipher_engine(tmp_path / "a.db", KEY)
+    with pytest.raises(Halt, match="H_DB_KEY"):
+        rekey_file(tmp_path / "a.db", KEY, Secret(b"x" * 32))
+    with pytest.raises(Halt, match="H_DB_KEY_LENGTH"):
+        rekey_file(tmp_path / "a.db", new, Secret(b"x"))
 
 
 def test_the_probe_finds_a_marker_in_a_journal(tmp_path: Path) -> None:
