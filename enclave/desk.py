@@ -38,6 +38,7 @@ from enclave.grants import Folder, Passphrases
 from enclave.halted import require_not_halted
 from enclave.model.loan import LoanAgreement
 from enclave.registry.load import LoadedDefinition, load, load_kept
+from enclave.roles import require_data_processor
 from enclave.second_person import verify_second_person
 from enclave.settings import Settings
 from enclave.wiring import open_log, utc_now
@@ -119,6 +120,7 @@ class Desk:
             for intent in log.unresolved(COMMAND_LINE, self._registry):
                 found = self.control.has_act(intent.position)
                 acts.resolve(intent, Phase.RECOVERED if found else Phase.ABANDONED)
+            require_data_processor(self._settings.roles, acts)
             yield acts
 
     def add_institution(

@@ -24,6 +24,7 @@ explain(
 )
 
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+GroupName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_-]{0,31})?$")]
 DATABASE_URL = re.compile(r"postgresql\+psycopg://[^\s]+")
 
 
@@ -80,6 +81,13 @@ def _place_of(url: str) -> tuple[str, str]:
     return host, parts.path
 
 
+class Roles(Closed):
+    """The OS groups of who may act at the terminal, and of who signs as the second person; empty: not told apart."""
+
+    data_processors: GroupName = ""
+    project_leads: GroupName = ""
+
+
 class Settings(Closed):
     """One server. `mode = "test"` admits synthetic national numbers only, `production` real ones only."""
 
@@ -89,6 +97,7 @@ class Settings(Closed):
     project_lead: str
     temporary_folder: str = "/dev/shm"  # noqa: S108  shared memory is the point: plaintext never touches a disk
     registries: Annotated[dict[RegistryId, Registry], Field(min_length=1)]
+    roles: Roles = Roles()
     schedule: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("time_zone")

@@ -25,6 +25,7 @@ MISTAKES = [
     ('vault_database = ""', 'vault_database = "sqlite:///vault.db"', "registries.kar.vault_database"),
     ("[registries.kar]", "[registries.KAR]", "registries"),
     ("[schedule]", "[schedul]", "schedul"),
+    ('data_processors = ""', 'data_processors = "Not A Group"', "roles.data_processors"),
 ]
 
 
