@@ -18,19 +18,25 @@ from enclave.grants import Folder
 from enclave.reidentification import ReidentificationDesk, Why, answer_name
 from enclave.settings import read_settings
 from enclave.wiring import open_log
-from tests.jobs.clinics import OLD, REGISTRY, TODAY, Server
+from tests.jobs.clinics import OLD, REGISTRY, TODAY, InProcess, Server
 from tests.kills.forks import Forks, Request
 
 PEOPLE = [OLD[0].person, OLD[1].person]
 
 
 @pytest.fixture(scope="module")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server with admitted rows."""
-    with Forks() as forks:
-        server = Server(tmp_path_factory.mktemp("reidentify"), forks)
-        server.send()
-        yield server
+    server = Server(tmp_path_factory.mktemp("reidentify"), InProcess())
+    server.send()
+    return server
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """What runs a job in a process that can be killed."""
+    with Forks() as started:
+        yield started
 
 
 @pytest.fixture
@@ -146,14 +152,14 @@ def test_an_answer_that_nobody_looks_at_is_destroyed(server: Server) -> None:
     assert not path.exists()
 
 
-def test_killed_anywhere_it_is_answered_once(server: Server) -> None:
+def test_killed_anywhere_it_is_answered_once(server: Server, forks: Forks) -> None:
     """Killed at every seventh effect of `rights` and run again, the answer is there and opens."""
     request_id = asked(server, *pseudonyms(server))
     with server.undone():
-        whole = server.forks.run(Request(str(server.folder.root), "rights"))
+        whole = forks.run(Request(str(server.folder.root), "rights"))
     for effect in range(3, len(whole.effects) + 1, 7):
         with server.undone():
-            assert server.forks.run(Request(str(server.folder.root), "rights", at=effect)).killed
+            assert forks.run(Request(str(server.folder.root), "rights", at=effect)).killed
             server.run("rights")
             assert len(desk(server).show_reidentified(request_id)) == 2, whole.effects[effect - 1]
 

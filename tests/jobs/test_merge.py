@@ -14,7 +14,7 @@ from enclave.model.purpose import Purpose
 from enclave.status import look
 from enclave.wiring import open_log, utc_now
 from tests.identity.numbers import number
-from tests.jobs.clinics import COURSES, OLD, REGISTRY, SHARED, Server, someone
+from tests.jobs.clinics import COURSES, OLD, REGISTRY, SHARED, InProcess, Server, someone
 from tests.kills.forks import Forks, Request
 
 MERGED = OLD[1].person
@@ -25,14 +25,20 @@ STAYS = next(one for one in _POSSIBLE if int(one[8]) % 2 == int(MERGED[8]) % 2)
 
 
 @pytest.fixture(scope="module")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server to which beta has sent a person under the number that stays."""
-    with Forks() as forks:
-        server = Server(tmp_path_factory.mktemp("merge"), forks)
-        server.send()
-        server.seal_drop("beta", {"arrival": [replace(SHARED, reference="New-1", person=STAYS).arrival()]}, seq=2)
-        server.run("collect", "admit")
-        yield server
+    server = Server(tmp_path_factory.mktemp("merge"), InProcess())
+    server.send()
+    server.seal_drop("beta", {"arrival": [replace(SHARED, reference="New-1", person=STAYS).arrival()]}, seq=2)
+    server.run("collect", "admit")
+    return server
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """What runs a job in a process that can be killed."""
+    with Forks() as started:
+        yield started
 
 
 @pytest.fixture
@@ -153,16 +159,16 @@ def test_it_is_recorded_without_the_numbers(server: Server) -> None:
     assert server.holds(STAYS, MERGED) == []
 
 
-def test_killed_anywhere_it_ends_merged_once(server: Server) -> None:
+def test_killed_anywhere_it_ends_merged_once(server: Server, forks: Forks) -> None:
     """Killed at every fifth effect of `rights` and run again, the two are one, by one state more."""
     request_id = server.desk.merge(secret(STAYS), secret(MERGED), "2026/7")
     server.desk.approve_request(request_id, server.sign(request_id))
     before = server.wiring("link").registry_reader.current_state()
     with server.undone():
-        whole = server.forks.run(Request(str(server.folder.root), "rights"))
+        whole = forks.run(Request(str(server.folder.root), "rights"))
     for effect in range(3, len(whole.effects) + 1, 5):
         with server.undone():
-            assert server.forks.run(Request(str(server.folder.root), "rights", at=effect)).killed
+            assert forks.run(Request(str(server.folder.root), "rights", at=effect)).killed
             server.run("rights")
             assert people(server) == ONE, whole.effects[effect - 1]
             assert outcome(server, request_id) == (RequestState.DONE, "")

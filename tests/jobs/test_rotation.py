@@ -18,7 +18,7 @@ from enclave.key_desk import ROTATED, KeyDesk, keys_of
 from enclave.model.purpose import Purpose
 from enclave.settings import read_settings
 from enclave.store.engines import sqlcipher_engine
-from tests.jobs.clinics import COURSES, REGISTRY, TODAY, Server
+from tests.jobs.clinics import COURSES, REGISTRY, TODAY, InProcess, Server
 from tests.kills.forks import Forks, Request
 
 OPENS = ("admit", "link", "give_back")
@@ -27,12 +27,18 @@ each_key = pytest.mark.parametrize("name", ROTATED)
 
 
 @pytest.fixture(scope="module")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server with admitted rows."""
-    with Forks() as forks:
-        server = Server(tmp_path_factory.mktemp("rotation"), forks)
-        server.send()
-        yield server
+    server = Server(tmp_path_factory.mktemp("rotation"), InProcess())
+    server.send()
+    return server
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """What runs a job in a process that can be killed."""
+    with Forks() as started:
+        yield started
 
 
 @pytest.fixture
@@ -93,16 +99,16 @@ def test_the_drill(server: Server) -> None:
 
 
 @each_key
-def test_killed_anywhere_it_goes_on(server: Server, name: str) -> None:
+def test_killed_anywhere_it_goes_on(server: Server, forks: Forks, name: str) -> None:
     """Killed at each ninth effect of `rights`, other jobs still open all; run again, it is done and the same."""
     before = told(server)
     request_id = desk(server).rotate(name)
     with server.undone():
-        whole = server.forks.run(Request(str(server.folder.root), "rights"))
+        whole = forks.run(Request(str(server.folder.root), "rights"))
     assert whole.code == 0
     for effect in range(4, len(whole.effects) + 1, 9):
         with server.undone():
-            assert server.forks.run(Request(str(server.folder.root), "rights", at=effect)).killed
+            assert forks.run(Request(str(server.folder.root), "rights", at=effect)).killed
             assert same(told(server), before), whole.effects[effect - 1]
             server.run("rights")
             assert find_request(server.control, request_id).state is RequestState.DONE
@@ -111,13 +117,13 @@ def test_killed_anywhere_it_goes_on(server: Server, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["registry-db", "vault-db"])
-def test_a_file_whose_encryption_was_killed_half_way_opens(server: Server, name: str) -> None:
+def test_a_file_whose_encryption_was_killed_half_way_opens(server: Server, forks: Forks, name: str) -> None:
     """The kernel kills SQLCipher in the middle of writing every page anew: the old key opens, and it is done again."""
     before = told(server)
     desk(server).rotate(name)
     for at in (3, 20, 40):
         with server.undone():
-            killed = server.forks.run(Request(str(server.folder.root), "rights", at=at, call="pwrite64"))
+            killed = forks.run(Request(str(server.folder.root), "rights", at=at, call="pwrite64"))
             assert killed.code != 0, at
             server.run("rights")
             desk(server).retire(name)
