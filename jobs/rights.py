@@ -263,6 +263,7 @@ _KINDS: Mapping[str, Callable[[Wiring, Request], None]] = MappingProxyType(
         "withdraw": _withdraw,
         "merge": _merge,
         "split": _split,
+        "reidentify": _reidentify,
         "rotate_key": _rotate_key,
         "apply_definition": _apply_definition,
     }
