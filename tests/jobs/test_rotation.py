@@ -116,20 +116,6 @@ def test_killed_anywhere_it_goes_on(server: Server, forks: Forks, name: str) -> 
             assert same(told(server), before), whole.effects[effect - 1]
 
 
-@pytest.mark.parametrize("name", ["registry-db", "vault-db"])
-def test_a_file_whose_encryption_was_killed_half_way_opens(server: Server, forks: Forks, name: str) -> None:
-    """The kernel kills SQLCipher in the middle of writing every page anew: the old key opens, and it is done again."""
-    before = told(server)
-    desk(server).rotate(name)
-    for at in (3, 20, 40):
-        with server.undone():
-            killed = forks.run(Request(str(server.folder.root), "rights", at=at, call="pwrite64"))
-            assert killed.code != 0, at
-            server.run("rights")
-            desk(server).retire(name)
-            assert same(told(server), before), at
-
-
 def test_what_is_out_of_order_is_refused(server: Server) -> None:
     """Only the four keys; not twice at once; not retired before all is moved; not without the next key."""
     with pytest.raises(Refused, match="R_KEY_NAME"):

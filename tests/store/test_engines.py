@@ -1,5 +1,6 @@
 """Databases are encrypted, keyed, never made by accident, and closed to readers' writes."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -65,6 +66,40 @@ def test_a_file_is_encrypted_anew_whole(tmp_path: Path) -> None:
         rekey_file(tmp_path / "a.db", KEY, Secret(b"x" * 32))
     with pytest.raises(Halt, match="H_DB_KEY_LENGTH"):
         rekey_file(tmp_path / "a.db", new, Secret(b"x"))
+
+
+REKEY = """
+import sys
+from pathlib import Path
+from enclave.crypto.secret import Secret
+from enclave.store.engines import rekey_file
+rekey_file(Path(sys.argv[1]), Secret(bytes(range(32))), Secret(b"n" * 32))
+"""
+
+
+@pytest.mark.parametrize("at", [1, 20, 80])
+def test_a_file_whose_encryption_is_killed_half_way_has_its_old_key(tmp_path: Path, at: int) -> None:
+    """The kernel kills SQLCipher at one of its writes: the old key opens all; again, and it is done."""
+    _filled(tmp_path / "a.db")
+    kill = [
+        "strace",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=pwrite64",
+        "-e",
+        f"inject=pwrite64:signal=SIGKILL:when={at}",
+    ]
+    command = [*kill, sys.executable, "-c", REKEY, str(tmp_path / "a.db")]
+    died = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True)
+    assert died.returncode == -signal.SIGKILL
+    with pytest.raises(Halt, match="H_DB_KEY"):
+        sqlcipher_engine(tmp_path / "a.db", Secret(b"n" * 32))
+    for key in (KEY, Secret(b"n" * 32)):
+        with transaction(sqlcipher_engine(tmp_path / "a.db", key)) as connection:
+            assert len(connection.execute(TABLE.select()).all()) == 2000
+        rekey_file(tmp_path / "a.db", KEY, Secret(b"n" * 32))
 
 
 def test_the_probe_finds_a_marker_in_a_journal(tmp_path: Path) -> None:
