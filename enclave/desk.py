@@ -43,6 +43,7 @@ from enclave.model.extract import ExtractTerms
 from enclave.model.loan import LoanAgreement
 from enclave.registry.load import LoadedDefinition, load, load_kept
 from enclave.release.extract import lendable
+from enclave.roles import require_data_processor
 from enclave.second_person import verify_second_person
 from enclave.settings import Settings
 from enclave.wiring import open_log, utc_now
@@ -112,6 +113,10 @@ def public_line(signing_key: str) -> str:
     return key
 
 
+def _issued_by(institution_id: str) -> dict[str, str]:
+    return {"issuer": institution_id} if institution_id else {}
+
+
 @dataclass(frozen=True)
 class Letter:
     """What goes to an institution on paper, once: its two passphrases and the id of the inbound one."""
@@ -147,6 +152,7 @@ class Desk:
             for intent in log.unresolved(COMMAND_LINE, self._registry):
                 found = self.control.has_act(intent.position)
                 acts.resolve(intent, Phase.RECOVERED if found else Phase.ABANDONED)
+            require_data_processor(self._settings.roles, acts)
             yield acts
 
     def add_institution(
@@ -267,10 +273,42 @@ class Desk:
         parameters = {"institution_id": institution_id}
         return self.file("own_rows", parameters, case_number=case_number, purpose=Purpose.OWN_ROWS)
 
-    def withdraw(self, person_id: Secret, case_number: str) -> str:
-        """File a withdrawal; the identity goes into a file that only the job `rights` can open."""
-        sealed = age.seal(person_id.reveal(), [keyring.public(self.lies.keys, "rights")])
-        return self.file("withdraw", {}, case_number=case_number, sealed=sealed, purpose=Purpose.WITHDRAW)
+    def withdraw(self, person_id: Secret, case_number: str, *, issuer: str = "") -> str:
+        """File a withdrawal. `issuer` is the institution that an H-number came from."""
+        return self._file_about(
+            "withdraw", (person_id,), _issued_by(issuer), case_number=case_number, purpose=Purpose.WITHDRAW
+        )
+
+    def merge(
+        self, stays: Secret, merged: Secret, case_number: str, *, issuer: str = "", confirmed: bool = False
+    ) -> str:
+        """File that two numbers are one person's; the project lead signs it, and the job `rights` carries it out.
+
+        `confirmed` says that the population register knows them as one, though sex or date of birth differ.
+        """
+        parameters = {"confirmed": "yes" if confirmed else "no", **_issued_by(issuer)}
+        both = (stays, merged)
+        return self._file_about("merge", both, parameters, case_number=case_number, purpose=Purpose.CORRECT)
+
+    def split(self, merged: Secret, case_number: str, *, issuer: str = "") -> str:
+        """File that a number which was merged is another person's after all; the project lead signs it."""
+        return self._file_about(
+            "split", (merged,), _issued_by(issuer), case_number=case_number, purpose=Purpose.CORRECT
+        )
+
+    def _file_about(
+        self,
+        kind: str,
+        numbers: tuple[Secret, ...],
+        parameters: Mapping[str, str],
+        *,
+        case_number: str,
+        purpose: Purpose,
+    ) -> str:
+        """File a request about people; their numbers go into a file that only the job `rights` can open."""
+        content = b"\n".join(number.reveal() for number in numbers)
+        sealed = age.seal(content, [keyring.public(self.lies.keys, "rights")])
+        return self.file(kind, parameters, case_number=case_number, sealed=sealed, purpose=purpose)
 
     def apply_definition(self, source: Path) -> str:
         """File a request to put a definition in force."""

@@ -138,8 +138,21 @@ class Act(StrEnum):
     REMINDER_DRAFT = "reminder.draft"
     PERSON_MARK = "person.mark"
     PERSON_WITHDRAW = "person.withdraw"
+    PERSON_MERGE = "person.merge"
+    PERSON_SPLIT = "person.split"
+    PERSON_REIDENTIFY = "person.reidentify"
+    PERSON_SHOW = "person.show"
+    ROWS_MERGE = "rows.merge"
+    ROWS_SPLIT = "rows.split"
+    VAULT_REKEY = "vault.rekey"
+    REGISTRY_REKEY = "registry.rekey"
     REQUEST_CLOSE = "request.close"
     REQUEST_FILE = "request.file"
+    KEY_DRAW = "key.draw"
+    KEY_RETIRE = "key.retire"
+    KEY_CEREMONY = "key.ceremony"
+    KEY_ESCROW = "key.escrow"
+    KEY_RESTORE = "key.restore"
     INSTITUTION_ADD = "institution.add"
     INSTITUTION_KIT = "institution.kit"
     INSTITUTION_LETTER = "institution.letter"
@@ -243,12 +256,43 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         ),
         Act.PERSON_MARK: Rule(("rights",), Evidence.VAULT, "nothing, or the person marked; marked again"),
         Act.PERSON_WITHDRAW: Rule(("rights",), Evidence.REGISTRY, "nothing, or the withdrawal in force"),
+        Act.PERSON_MERGE: Rule(
+            ("rights",), Evidence.VAULT, "two numbers that mean one person, whose rows are still two people's; go on"
+        ),
+        Act.PERSON_SPLIT: Rule(
+            ("rights",), Evidence.VAULT, "two numbers that mean two people, whose rows are still one person's; go on"
+        ),
+        Act.PERSON_REIDENTIFY: Rule(
+            ("rights",), Evidence.CONTROL, "perhaps an answer sealed to the viewing key; made again, gone in an hour"
+        ),
+        Act.PERSON_SHOW: Rule(
+            (COMMAND_LINE,), Evidence.CONTROL, "perhaps an answer that was seen, still sealed; gone in an hour"
+        ),
+        Act.ROWS_MERGE: Rule(("rights",), Evidence.REGISTRY, "nothing, or the rows read as one person's"),
+        Act.ROWS_SPLIT: Rule(("rights",), Evidence.REGISTRY, "nothing, or the rows read as two people's again"),
+        Act.VAULT_REKEY: Rule(
+            ("rights",), Evidence.VAULT, "rows, or the whole file, under the old key or the new one; both open; go on"
+        ),
+        Act.REGISTRY_REKEY: Rule(
+            ("rights",), Evidence.REGISTRY, "the file whole under the old key or the new one; both open; go on"
+        ),
         Act.REQUEST_CLOSE: Rule(
             ("rights", "destroy", "link", "release", "give_back"),
             Evidence.CONTROL,
             "a withdrawal in force whose unsealed drafts still stand; cancelled again",
         ),
         Act.REQUEST_FILE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the request"),
+        Act.KEY_DRAW: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps a next key that nothing was sealed with; used"),
+        Act.KEY_RETIRE: Rule(
+            (COMMAND_LINE,), Evidence.CONTROL, "the new key in its place, perhaps under its old name too; retired again"
+        ),
+        Act.KEY_CEREMONY: Rule(
+            (COMMAND_LINE,), Evidence.CONTROL, "perhaps papers with shares; shred them, and hold the ceremony again"
+        ),
+        Act.KEY_ESCROW: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or a sealed file; sealed again elsewhere"),
+        Act.KEY_RESTORE: Rule(
+            (COMMAND_LINE,), Evidence.CONTROL, "perhaps a part of the keys in a new folder; shred it, restore again"
+        ),
         Act.INSTITUTION_ADD: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps passphrases that nothing names"),
         Act.INSTITUTION_KIT: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps a part of a kit; made again elsewhere"),
         Act.INSTITUTION_LETTER: Rule(

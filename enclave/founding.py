@@ -14,6 +14,7 @@ from enclave.audit.record import Position
 from enclave.control.database import Control, create_control
 from enclave.control.runs import apply_definition
 from enclave.crypto import keyring
+from enclave.crypto.key_register import Registered, register
 from enclave.crypto.keyring import Keyring
 from enclave.errors import Refused, explain
 from enclave.flow import COMMAND_LINE, Act
@@ -63,6 +64,8 @@ def found(founding: Founding) -> WorkingFolder:
         durable.make_folder(needed)
     for name in keyring.KEY_KINDS:
         keyring.create(folder.keys if name in SERVER_KEYS else lies.keys, name)
+    for kept, names in ((folder.keys, SERVER_KEYS), (lies.keys, keyring.KEY_KINDS.keys() - SERVER_KEYS)):
+        register(kept, dict.fromkeys(names, Registered(1, utc_now().date())))
     log = create_log(
         folder.audit, str(founding.values["server"]), bytes.fromhex(keyring.public(folder.keys, "audit-sign")), utc_now
     )

@@ -3,10 +3,11 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from enclave.errors import Halt, explain
 from enclave.model.drop import Closed, InstitutionId, RegistryId
@@ -23,6 +24,7 @@ explain(
 )
 
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+GroupName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_-]{0,31})?$")]
 DATABASE_URL = re.compile(r"postgresql\+psycopg://[^\s]+")
 
 
@@ -105,6 +107,26 @@ class Registry(Closed):
             raise ValueError("must use a local Unix socket (?host=/…) or sslmode=verify-full")
         return url
 
+    @model_validator(mode="after")
+    def _keeps_the_vault_apart(self) -> Self:
+        if self.vault_database and _place_of(self.vault_database) == _place_of(self.database):
+            raise ValueError("vault_database must be another database than database")
+        return self
+
+
+def _place_of(url: str) -> tuple[str, str]:
+    """Which database an address means, whoever logs in: its server or socket folder, and its name."""
+    parts = urlsplit(url)
+    host = parse_qs(parts.query).get("host", [f"{parts.hostname or ''}:{parts.port or 5432}"])[0]
+    return host, parts.path
+
+
+class Roles(Closed):
+    """The OS groups of who may act at the terminal, and of who signs as the second person; empty: not told apart."""
+
+    data_processors: GroupName = ""
+    project_leads: GroupName = ""
+
 
 class Settings(Closed):
     """One server. `mode = "test"` admits synthetic national numbers only, `production` real ones only."""
@@ -116,6 +138,7 @@ class Settings(Closed):
     snapshot_days: Annotated[int, Field(ge=0)] | None = None
     temporary_folder: str = "/dev/shm"  # noqa: S108  shared memory is the point: plaintext never touches a disk
     registries: Annotated[dict[RegistryId, Registry], Field(min_length=1)]
+    roles: Roles = Roles()
     schedule: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("time_zone")

@@ -35,7 +35,7 @@ CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
 REMIND_DAYS = 14
 """How long before a loan's day its data processor is reminded that it has not been used."""
 DATA_PROCESSOR = "data processor"
-NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key", "extract"})
+NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key", "extract", "merge", "split", "reidentify"})
 
 
 @dataclass(frozen=True)

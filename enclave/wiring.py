@@ -20,7 +20,7 @@ from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
 from enclave.control.runs import current_definition
 from enclave.control.sender_keys import SenderKey, keys_of
-from enclave.crypto.keyring import Keyring, public
+from enclave.crypto.keyring import KEY_KINDS, Keyring, Kind, public
 from enclave.crypto.keystore import Keystore
 from enclave.crypto.passphrase import read_passphrase
 from enclave.crypto.secret import Secret
@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # each of these loads a library that only some jobs need
     from enclave.airlock.nettskjema import SubmissionTree
     from enclave.airlock.port import Airlock
     from enclave.identity.vault import Vault, VaultReader
+    from enclave.identity.vault_keys import VaultKeys
     from enclave.linkage.probable import Scorer
     from enclave.registry.definition import Loan
     from enclave.registry.load import LoadedDefinition
@@ -53,9 +54,26 @@ explain(
     "Install the package with its extra: `pip install 'enclave[linkage]'`; then run the job `link` again.",
 )
 explain(
+    "H_NOT_APART",
+    "Two keys that must differ are the same: the registry's and the vault's, or two of the vault's.",
+    "Restore each key from its own copy. If one was copied over another by mistake, nothing was opened with it.",
+)
+explain(
     "R_NOT_APPLIED",
     "This registry has no definition in force.",
     "File one with `enclave registry apply FOLDER` and run the job `rights`.",
+)
+
+explain(
+    "R_NO_NEXT_KEY",
+    "The key that should replace another one was not handed to the job.",
+    "Draw it with `enclave key rotate NAME`. Under systemd, seal NAME.next.key as a credential of every job that has "
+    "NAME.key, and file the rotation again.",
+)
+explain(
+    "R_KEY_OF_SERVER",
+    "This database is PostgreSQL's, whose files are encrypted by its own disk and not by a key of ours.",
+    "Rotate the disk's key where the database runs; remove the key that was drawn with `enclave key retire NAME`.",
 )
 
 
@@ -183,6 +201,10 @@ class Wiring:
     @cached_property
     def registry_writer(self) -> "RegistryWriter":
         """The registry database, to change it."""
+        return self.open_registry_writer()
+
+    def open_registry_writer(self) -> "RegistryWriter":
+        """The registry database to change it, opened anew: after a rotation its key is another."""
         from enclave.store.write import RegistryWriter
 
         return RegistryWriter(self.registry_engine(Access.WRITE), self.definition.definition)
@@ -204,25 +226,29 @@ class Wiring:
     @cached_property
     def vault(self) -> "Vault":
         """The vault, to name people."""
+        return self.open_vault()
+
+    def open_vault(self) -> "Vault":
+        """The vault to name people, opened anew: after a rotation its keys are others."""
         from enclave.identity.vault import Vault
+
+        return Vault(self.vault_engine(Access.WRITE), self.vault_keys)
+
+    @property
+    def vault_keys(self) -> "VaultKeys":
+        """The vault's index and data keys, with their next ones while they are rotated."""
         from enclave.identity.vault_keys import VaultKeys
 
-        if self.job.vault is not Access.WRITE:
-            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: vault")
-        return Vault(
-            self._vault_engine(Access.WRITE), VaultKeys(self.keys.get("vault-index"), self.keys.get("vault-data"))
-        )
+        index, data = "vault-index", "vault-data"
+        keys = self.keys
+        return VaultKeys(keys.get(index), keys.get(data), next_index=keys.next(index), next_data=keys.next(data))
 
     @cached_property
     def vault_reader(self) -> "VaultReader":
         """The vault through an engine that cannot write."""
         from enclave.identity.vault import VaultReader
-        from enclave.identity.vault_keys import VaultKeys
 
-        if self.job.vault is None:
-            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: vault")
-        keys = VaultKeys(self.keys.get("vault-index"), self.keys.get("vault-data"))
-        return VaultReader(self._vault_engine(Access.READ), keys)
+        return VaultReader(self.vault_engine(Access.READ), self.vault_keys)
 
     def scorer(self, kind: "Loan") -> "Scorer | None":
         """What links a kind of loan's rows by probability; None where its definition does not ask for that."""
@@ -234,7 +260,10 @@ class Wiring:
             raise Halt("H_LINKAGE_EXTRA", place=kind.id) from None
         return SplinkScorer(kind.probabilistic.model)
 
-    def _vault_engine(self, access: Access) -> "Engine":
+    def vault_engine(self, access: Access) -> "Engine":
+        """The vault's engine."""
+        if self.job.vault is None or (access is Access.WRITE and self.job.vault is not Access.WRITE):
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: vault")
         url = self.settings.registries[self.registry].vault_database
         return self._engine(url, self.lies.vault, "vault-db", access)
 
@@ -246,7 +275,43 @@ class Wiring:
         read_only = access is Access.READ
         if url:
             return postgres_engine(url, read_only=read_only)
-        return sqlcipher_engine(path, self.keys.get(key), read_only=read_only)
+        self._require_keys_apart()
+        try:
+            return sqlcipher_engine(path, self.keys.get(key), read_only=read_only)
+        except Halt as halt:
+            following = self.keys.next(key)
+            if halt.code != "H_DB_KEY" or following is None:
+                raise
+        # The file was encrypted anew, and the new key is not in its predecessor's place yet.
+        return sqlcipher_engine(path, following, read_only=read_only)
+
+    def _require_keys_apart(self) -> None:
+        """Halt H_NOT_APART where two keys of this job are one: who had the registry's would have the vault's."""
+        symmetric = [self.keys.get(name) for name in self.job.private_keys if KEY_KINDS[name] is Kind.SYMMETRIC]
+        if any(one == other for place, one in enumerate(symmetric) for other in symmetric[:place]):
+            raise Halt("H_NOT_APART")
+
+    def next_key(self, name: str) -> Secret:
+        """The key that replaces another; Refused R_NO_NEXT_KEY where none was handed to the job."""
+        following = self.keys.next(name)
+        if following is None:
+            raise Refused("R_NO_NEXT_KEY", place=name)
+        return following
+
+    def encrypt_anew(self, key: str) -> None:
+        """Encrypt the file of `registry-db` or `vault-db` with the next key; Refused R_KEY_OF_SERVER on PostgreSQL."""
+        from enclave.store.engines import rekey_file
+
+        if self.job.registry is not Access.WRITE or self.job.vault is not Access.WRITE:
+            raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: {key}")
+        asked, lies = self.settings.registries[self.registry], self.lies
+        url, path = {
+            "registry-db": (asked.database, lies.database),
+            "vault-db": (asked.vault_database, lies.vault),
+        }[key]
+        if url:
+            raise Refused("R_KEY_OF_SERVER", place=key)
+        rekey_file(path, self.keys.get(key), self.next_key(key))
 
     def close(self) -> None:
         """Hang up at the airlock and let go of the databases."""

@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 import enclave
 import jobs
 from enclave import durable
+from enclave.crypto.keyring import NEXT
 from enclave.folders import WorkingFolder
 from enclave.grants import Access, Job, Network
 from enclave.settings import Registry, Settings
@@ -47,10 +48,12 @@ def confinement_of(job: Job, folder: WorkingFolder, settings: Settings, registry
         # Only the job that signs for the server as a whole lays something out for the auditor.
         write.append(folder.outbox)
 
-    read += [
+    private = [
         (folder.server_private_keys if name in SERVER_KEYS else folder.private_keys(registry)) / f"{name}.key"
         for name in job.private_keys
     ]
+    following = [path.with_name(f"{path.stem}{NEXT}.key") for path in private]
+    read += [*private, *(path for path in following if path.exists())]
     read += [
         (folder.keys if name in SERVER_KEYS else lies.keys) / f"{name}.pub"
         for name in {*job.public_keys, *job.private_keys}

@@ -77,6 +77,7 @@ _JOBS = (
         "withdrawals in force; drafts cancelled",
         Network.DATABASE,
         private_keys=("rights", "registry-db", "vault-db", "vault-index", "vault-data"),
+        public_keys=("viewing",),
         registry=Access.WRITE,
         vault=Access.WRITE,
         folders=_folders(requests=Access.WRITE),

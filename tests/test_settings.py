@@ -25,6 +25,7 @@ MISTAKES = [
     ('vault_database = ""', 'vault_database = "sqlite:///vault.db"', "registries.kar.vault_database"),
     ("[registries.kar]", "[registries.KAR]", "registries"),
     ("[schedule]", "[schedul]", "schedul"),
+    ('data_processors = ""', 'data_processors = "Not A Group"', "roles.data_processors"),
 ]
 
 
@@ -50,6 +51,37 @@ def test_a_mistake_is_told_with_its_file_and_key(tmp_path: Path, line: str, mist
     assert "enclave.toml" in str(halt.value)
     assert key in str(halt.value)
     assert "db.example" not in str(halt.value)
+
+
+SOCKET = "postgresql+psycopg://{user}@/{name}?host=/run/postgresql"
+
+
+@pytest.mark.parametrize(
+    ("registry", "vault", "is_apart"),
+    [
+        (SOCKET.format(user="kar", name="kar"), SOCKET.format(user="kar_vault", name="kar_vault"), True),
+        (SOCKET.format(user="kar", name="kar"), SOCKET.format(user="kar_vault", name="kar"), False),
+        ("", SOCKET.format(user="kar_vault", name="kar"), True),
+        ("postgresql+psycopg://a@db.example:5432/kar?sslmode=verify-full",) * 2 + (False,),
+        (
+            "postgresql+psycopg://a@db.example/kar?sslmode=verify-full",
+            "postgresql+psycopg://b@db.example:5432/kar?sslmode=verify-full",
+            False,
+        ),
+    ],
+)
+def test_vault_and_registry_are_two_databases(tmp_path: Path, registry: str, vault: str, is_apart: bool) -> None:
+    """One database for both is refused, whoever logs in to it and however its address is written."""
+    path = tmp_path / "enclave.toml"
+    text = SHIPPED.replace('vault_database = ""', f'vault_database = "{vault}"', 1)
+    path.write_text(text.replace('\ndatabase = ""', f'\ndatabase = "{registry}"', 1), encoding="utf-8")
+
+    if is_apart:
+        assert read_settings(path).registries["kar"].vault_database == vault
+    else:
+        with pytest.raises(Halt, match=r"H_SETTINGS.*registries\.kar") as halt:
+            read_settings(path)
+        assert "db.example" not in str(halt.value)
 
 
 def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:

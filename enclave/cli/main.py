@@ -22,6 +22,7 @@ GROUPS = {
     "release": "releases",
     "person": "persons",
     "request": "requests",
+    "key": "keys",
     "audit": "audit",
     "registry": "registries",
     "client": "client",

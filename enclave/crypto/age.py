@@ -65,6 +65,19 @@ def open(content: bytes, identity: Secret) -> bytes:  # noqa: A001  # read as `a
         raise Rejected("E_AGE") from None
 
 
+def seal_with(content: bytes, passphrase: Secret) -> bytes:
+    """Ciphertext that a passphrase opens, stretched by scrypt for about a second."""
+    return bytes(pyrage.passphrase.encrypt(content, passphrase.reveal().decode("ascii")))
+
+
+def open_with(content: bytes, passphrase: Secret) -> bytes:
+    """What `seal_with` sealed; Rejected E_AGE for another passphrase, or where it was cut or altered."""
+    try:
+        return bytes(pyrage.passphrase.decrypt(content, passphrase.reveal().decode("ascii")))
+    except pyrage.DecryptError:
+        raise Rejected("E_AGE") from None
+
+
 def _identity(identity: Secret) -> pyrage.x25519.Identity:
     try:
         return pyrage.x25519.Identity.from_str(identity.reveal().decode("ascii").strip())

@@ -1,7 +1,8 @@
 """The keys that one job may use, read once from its folder (or from $CREDENTIALS_DIRECTORY) and from nowhere else.
 
-A private half is `NAME.key` (mode 0600), a public half `NAME.pub` beside it. Symmetric keys and Ed25519 seeds are one
-line of hex; age identities, OpenSSH and OpenPGP keys stand as their own tools write them.
+A private half is `NAME.key` (mode 0600), a public half `NAME.pub` beside it; while a key is rotated `NAME.next.key` is
+the one that will replace it. Symmetric keys and Ed25519 seeds are one line of hex; age identities, OpenSSH and OpenPGP
+keys stand as their own tools write them.
 """
 
 import os
@@ -61,6 +62,8 @@ KEY_KINDS: dict[str, Kind] = {
     "airlock-login": Kind.SSH,
     "nettskjema": Kind.OPENPGP,
 }
+NEXT = ".next"
+"""What stands behind the name of the key that will replace another."""
 RAW_LENGTH = 32
 LARGEST = 4096
 _HEX = re.compile(rb"[0-9a-f]{64}\n?")
@@ -76,6 +79,16 @@ class Keyring:
         for name in names:
             _kind(name)
         self._keys = {name: _load(folder, name) for name in sorted(names)}
+        drawn = [name for name in sorted(names) if os.path.lexists(folder / f"{name}{NEXT}.key")]
+        self._next = {name: _load(folder, name, NEXT) for name in drawn}
+
+    def next(self, name: str) -> Secret | None:
+        """The key that will replace this one, while it is being rotated; None where there is none, or it is the same.
+
+        A crash between putting it in its predecessor's place and removing its own leaves the same key twice.
+        """
+        key, following = self.get(name), self._next.get(name)
+        return None if following is None or following == key else following
 
     def get(self, name: str) -> Secret:
         """The private key: 32 raw bytes, or the text of an age, OpenSSH or OpenPGP key; Halt H_KEY_OUTSIDE_ROW."""
@@ -95,6 +108,10 @@ def public(folder: Path, name: str) -> str:
     """The public half of a key pair, of which the private half may be elsewhere; Halt H_KEY_MISSING or H_KEY_WRONG."""
     if _kind(name) is Kind.SYMMETRIC:
         raise Halt("H_KEY_OUTSIDE_ROW", place=name)
+    return _read_public(folder, name)
+
+
+def _read_public(folder: Path, name: str) -> str:
     try:
         text = durable.read(folder / f"{name}.pub", limit=LARGEST).decode("ascii").strip()
     except FileNotFoundError:
@@ -106,19 +123,31 @@ def public(folder: Path, name: str) -> str:
     return text
 
 
-def create(folder: Path, name: str) -> None:
-    """Make a key in an existing folder; Halt H_EXISTS if its private half is there already.
+def create(folder: Path, name: str, *, following: bool = False) -> None:
+    """Make a key in an existing folder, or with `following` the next of it; Halt H_EXISTS if it is there already.
 
     The public half is written first: a crash in between leaves a public half that nothing was sealed to, and making
     the key again replaces it.
     """
-    kind = _kind(name)
-    if os.path.lexists(folder / f"{name}.key"):
-        raise Halt("H_EXISTS", place=f"{name}.key")
+    kind, stem = _kind(name), f"{name}{NEXT}" if following else name
+    if os.path.lexists(folder / f"{stem}.key"):
+        raise Halt("H_EXISTS", place=f"{stem}.key")
     content, public_half = _make(kind, name)
     if public_half:
-        durable.write(folder / f"{name}.pub", f"{public_half}\n".encode(), mode=0o644)
-    durable.write_new(folder / f"{name}.key", content, mode=0o600)
+        durable.write(folder / f"{stem}.pub", f"{public_half}\n".encode(), mode=0o644)
+    durable.write_new(folder / f"{stem}.key", content, mode=0o600)
+
+
+def replace_by_next(folder: Path, name: str) -> bool:
+    """Put a symmetric key's next in its place; answers whether there was one. A second call ends what a kill left."""
+    if _kind(name) is not Kind.SYMMETRIC:
+        raise Halt("H_KEY_OUTSIDE_ROW", place=name)
+    following = folder / f"{name}{NEXT}.key"
+    if not os.path.lexists(following):
+        return False
+    durable.write(folder / f"{name}.key", _read_private(folder, f"{name}{NEXT}"), mode=0o600)
+    # A crash here leaves the same key under both names, which a keyring takes as one.
+    return durable.shred(following)
 
 
 def _kind(name: str) -> Kind:
@@ -143,9 +172,9 @@ def _make(kind: Kind, name: str) -> tuple[bytes, str]:
     return raw.reveal().hex().encode() + b"\n", _public_of(kind, raw)
 
 
-def _load(folder: Path, name: str) -> Secret:
+def _load(folder: Path, name: str, suffix: str = "") -> Secret:
+    kind, name = KEY_KINDS[name], f"{name}{suffix}"
     content = _read_private(folder, name)
-    kind = KEY_KINDS[name]
     try:
         key = _parse(kind, content)
         public_half = _public_of(kind, key)
@@ -153,7 +182,7 @@ def _load(folder: Path, name: str) -> Secret:
         raise Halt("H_KEY_WRONG", place=f"{name}.key") from None
     # Credentials may come without their public half; where it is there, it must be this key's.
     if public_half and os.path.lexists(folder / f"{name}.pub"):
-        stated = public(folder, name).split()
+        stated = _read_public(folder, name).split()
         if stated[: len(public_half.split())] != public_half.split():
             raise Halt("H_KEY_WRONG", place=f"{name}.pub")
     return key

@@ -62,11 +62,12 @@ def judge(records: Sequence[IdentifiedRecords], forms: Mapping[str, Form], mode:
     named = [each.frame.get_column(PERSON_ID) for each in records if forms[each.form].names_persons]
     distinct = pl.concat(named).unique(maintain_order=True) if named else pl.Series([], dtype=pl.String)
     judged_ids = classify(distinct, mode, today).with_columns(distinct.alias(PERSON_ID))
+    conflicting = _claimed_by_two(records, forms, judged_ids)
     remaining: list[IdentifiedRecords] = []
     faults: list[Fault] = []
     for each in records:
         form = forms[each.form]
-        bad = _bad_rows(each.frame, form, judged_ids) if form.names_persons else _NO_BAD_ROWS
+        bad = _bad_rows(each.frame, form, judged_ids, conflicting) if form.names_persons else _NO_BAD_ROWS
         faults += faults_of(form, bad)
         kept = each.frame.join(bad, on=ROW, how="anti", maintain_order="left")
         remaining.append(IdentifiedRecords(each.drop_uuid, each.sender, each.form, kept))
@@ -82,14 +83,30 @@ def judge(records: Sequence[IdentifiedRecords], forms: Mapping[str, Form], mode:
 _NO_BAD_ROWS = pl.DataFrame(schema={ROW: pl.Int64, "rule": pl.String})
 
 
-def _bad_rows(frame: pl.DataFrame, form: Form, judged_ids: pl.DataFrame) -> pl.DataFrame:
-    """`_row`, `rule` of each row that is refused for its number or, the number being valid, for its age."""
-    rows = frame.select(ROW, PERSON_ID, pl.col(form.dated_by).alias("on")).join(
+def _claimed_by_two(
+    records: Sequence[IdentifiedRecords], forms: Mapping[str, Form], judged_ids: pl.DataFrame
+) -> pl.Series:
+    """The courses of this drop that numbers of different dates of birth or sexes claim: two people, for certain."""
+    named = [each for each in records if forms[each.form].names_persons]
+    if not named:
+        return pl.Series(REFERENCE, [], dtype=pl.String)
+    claims = pl.concat([each.frame.select(REFERENCE, PERSON_ID) for each in named])
+    told = claims.join(judged_ids.filter("valid"), on=PERSON_ID, how="inner")
+    differing = pl.max_horizontal(pl.col("birth_date", "sex").drop_nulls().n_unique()) > 1
+    return told.group_by(REFERENCE).agg(differing.alias("two")).filter("two").get_column(REFERENCE)
+
+
+def _bad_rows(frame: pl.DataFrame, form: Form, judged_ids: pl.DataFrame, conflicting: pl.Series) -> pl.DataFrame:
+    """`_row`, `rule` of each row that is refused for its number or, the number being valid, for course or age."""
+    rows = frame.select(ROW, PERSON_ID, REFERENCE, pl.col(form.dated_by).alias("on")).join(
         judged_ids, on=PERSON_ID, how="left", nulls_equal=True, maintain_order="left"
     )
     by_number = rows.filter(pl.col("rule").is_not_null()).select(ROW, "rule")
     by_age = age_faults(form, rows.filter("valid").select(ROW, "birth_date", "on"))
-    return pl.concat([by_number, by_age])
+    if conflicting.is_empty():
+        return pl.concat([by_number, by_age])
+    by_course = rows.filter(pl.col("valid") & pl.col(REFERENCE).is_in(conflicting.implode()))
+    return pl.concat([by_number, by_age, by_course.select(ROW, rule=pl.lit("id_conflict"))])
 
 
 def assign(judged: Judged, vault: Vault, position: Position) -> Pseudonymised:
@@ -100,7 +117,8 @@ def assign(judged: Judged, vault: Vault, position: Position) -> Pseudonymised:
         for value in each.frame.get_column(REFERENCE).unique(maintain_order=True)
     )
     people = judged.people
-    assigned = vault.assign(people["id"].to_list(), people["kind"].to_list(), list(pairs), position)
+    issuer = judged.records[0].sender if judged.records else ""
+    assigned = vault.assign(people["id"].to_list(), people["kind"].to_list(), list(pairs), position, issuer=issuer)
     names = assigned.people.select(pl.col("id").alias(PERSON_ID), pl.col("pseudonym").alias(PSEUDONYM))
     courses = assigned.episodes.rename({"reference": REFERENCE, "episode": EPISODE})
     records = tuple(_without_names(each, names, courses) for each in judged.records)

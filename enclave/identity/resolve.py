@@ -18,10 +18,14 @@ class Resolver:
         self._today = today
 
     def resolve(self, ids: pl.Series) -> pl.DataFrame:
-        """`id`, `valid`, `pseudonym` (16 bytes, null for nobody known), one row for each distinct id, in order."""
+        """`id`, `valid`, `pseudonym` (16 bytes, null for nobody known), one row for each distinct id, in order.
+
+        An H-number is valid and nobody's: it means somebody only together with the hospital that gave it.
+        """
         distinct = ids.unique(maintain_order=True).alias("id")
-        valid = classify(distinct, self._mode, self._today).get_column("valid")
-        found = self._vault.find(distinct.filter(valid))
+        judged = classify(distinct, self._mode, self._today)
+        valid = judged.get_column("valid")
+        found = self._vault.find(distinct.filter(valid), judged.filter("valid").get_column("kind"))
         return pl.DataFrame([distinct, valid]).join(found, on="id", how="left", maintain_order="left")
 
     def describe(self, pseudonyms: Sequence[bytes]) -> pl.DataFrame:

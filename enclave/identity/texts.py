@@ -53,6 +53,16 @@ RULES: dict[str, Rule] = {
             en="Send the row again when the person has a national number or D-number.",
         ),
     ),
+    "id_conflict": Rule(
+        Label(
+            nb="Samme forløp har numre med ulik fødselsdato eller kjønn.",
+            en="One course has numbers of different dates of birth or sexes.",
+        ),
+        Label(
+            nb="Kontroller fødselsnummer og forløpsnummer på alle radene i forløpet.",
+            en="Check the national id and the course number of every row of the course.",
+        ),
+    ),
     "id_born_later": Rule(
         Label(nb="Fødselsdatoen er etter skjemaets dato.", en="Born after the form's date."),
         Label(nb="Kontroller nummeret og datoen mot journalen.", en="Check number and date against the record."),

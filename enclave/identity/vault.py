@@ -5,28 +5,22 @@ index key. A reader finds and opens; only `Vault` names new people.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Row,
-    Table,
-    insert,
-    inspect,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, Table, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from enclave.audit.record import Position
 from enclave.errors import Halt, Refused, explain
+from enclave.identity import merges
+from enclave.identity.rules import IdKind
 from enclave.identity.vault_bulk import READ_ROWS, among, by_index, chunks, insert_all
-from enclave.identity.vault_keys import VERSION, VaultKeys
+from enclave.identity.vault_keys import FIRST_VERSION, MatchedKeys, VaultKeys
+from enclave.identity.vault_rows import identity_columns, open_identity, open_reference, reference_columns
 from enclave.identity.vault_tables import ACTIVE, WITHDRAWN, act, identity, metadata, person, reference, vault_key
 
 explain(
@@ -47,8 +41,6 @@ explain(
 
 PSEUDONYM_BYTES = 16
 _PERSON_DOMAIN = "person|no"
-_IDENTITY_PLACE = "identity|ciphertext"
-_REFERENCE_PLACE = "reference|ciphertext"
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,22 +58,24 @@ class Assigned:
 
 def create(engine: Engine, keys: VaultKeys) -> None:
     """Make the vault's tables and bind them to these keys; a vault that exists must have the same keys."""
-    with _transaction(engine) as connection:
+    with transaction(engine) as connection:
         metadata.create_all(connection)
         if connection.execute(select(vault_key.c.purpose)).first() is None:
-            rows = [{"purpose": name, "version": VERSION, "probe": probe} for name, probe in keys.probes().items()]
+            probes = keys.probes().items()
+            rows = [{"purpose": name, "version": FIRST_VERSION, "probe": probe} for name, probe in probes]
             connection.execute(insert(vault_key), rows)
-        _require_keys(connection, keys)
+        match_keys(connection, keys)
 
 
-def _require_keys(connection: Connection, keys: VaultKeys) -> None:
-    rows = connection.execute(select(vault_key.c.purpose, vault_key.c.probe).where(vault_key.c.version == VERSION))
-    if {purpose: bytes(probe) for purpose, probe in rows} != keys.probes():
-        raise Halt("H_VAULT_KEY")
+def match_keys(connection: Connection, keys: VaultKeys) -> MatchedKeys:
+    """The keys by the versions that this vault has; Halt H_VAULT_KEY where it was made or changed with another."""
+    rows = connection.execute(select(vault_key))
+    return keys.matched({(row.purpose, row.version): bytes(row.probe) for row in rows})
 
 
 @contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction of the vault; a database error halts with none of the driver's own text."""
     try:
         with engine.begin() as connection:
             yield connection
@@ -91,71 +85,92 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 
 
 class VaultReader:
-    """Finds pseudonyms, and opens identities for the jobs that may name people; writes nothing."""
+    """Finds pseudonyms, and opens identities for the jobs that may name people; writes nothing.
+
+    A person who was merged into another is found as that other, under every number of both (`merges.py`). An H-number
+    is its issuer's: it is found only where `issuer` names the institution that it came from.
+    """
 
     def __init__(self, engine: Engine, keys: VaultKeys) -> None:
         self._engine = engine
-        self._keys = keys
-        with _transaction(engine) as connection:
+        with transaction(engine) as connection:
             if not inspect(connection).has_table(vault_key.name):
                 raise Halt("H_VAULT_MISSING")
-            _require_keys(connection, keys)
+            self._keys = match_keys(connection, keys)
 
-    def find(self, ids: Sequence[str] | pl.Series) -> pl.DataFrame:
-        """`id`, `pseudonym` of the ids that are known, in the order given; each id once."""
-        wanted = list(dict.fromkeys(ids))
-        index = self._keys.blind(_PERSON_DOMAIN, wanted)
-        with _transaction(self._engine) as connection:
-            found = by_index(connection, identity, "person_id", index)
-        return _people(wanted, index, found)
+    def find(
+        self, ids: Sequence[str] | pl.Series, kinds: Sequence[str] | pl.Series | None = None, *, issuer: str = ""
+    ) -> pl.DataFrame:
+        """`id`, `pseudonym` of the ids that are known, in the order given; each id once.
+
+        Without `kinds` none is an H-number.
+        """
+        wanted, index = _wanted(ids, kinds, issuer)
+        with transaction(self._engine) as connection:
+            names, _ = self._named(connection, identity, "person_id", index)
+            names = merges.read_as(merges.standing(connection), names)
+        return _people(wanted, names)
+
+    def own_names(self, ids: Sequence[str], kinds: Sequence[str], *, issuer: str = "") -> list[bytes | None]:
+        """The pseudonym that each id was first given, whatever was merged since; None for nobody known."""
+        with transaction(self._engine) as connection:
+            return self._named(connection, identity, "person_id", index_texts(ids, kinds, issuer))[0]
 
     def find_episodes(self, references: Sequence[tuple[str, str]]) -> pl.DataFrame:
         """`sender`, `reference`, `episode` of the (sender, reference) pairs that are known, in the order given."""
         wanted = list(dict.fromkeys(references))
-        index = self._blind_references(wanted)
-        with _transaction(self._engine) as connection:
-            found = by_index(connection, reference, "episode", index)
-        return _episodes(wanted, index, found)
+        with transaction(self._engine) as connection:
+            names, _ = self._named(connection, reference, "episode", reference_texts(wanted))
+        return _episodes(wanted, names)
 
-    def _blind_references(self, references: Sequence[tuple[str, str]]) -> list[bytes]:
-        # An institution's id holds no `|`, so no sender can name a course of another.
-        return [self._keys.blind(f"reference|{sender}", (value,))[0] for sender, value in references]
+    def _named(
+        self, connection: Connection, table: Table, column: str, texts: Sequence[tuple[str, str]]
+    ) -> tuple[list[bytes | None], list[bytes]]:
+        """The name of each (domain, text), under whichever index key it stands, and its index under the newest."""
+        newest, *older = self._keys.index_versions
+        index = self._blind(texts, newest)
+        found = by_index(connection, table, column, index, newest)
+        names = [found.get(bidx) for bidx in index]
+        for version in older:
+            missing = [place for place, name in enumerate(names) if name is None]
+            blinded = self._blind([texts[place] for place in missing], version)
+            found = by_index(connection, table, column, blinded, version)
+            for place, bidx in zip(missing, blinded, strict=True):
+                names[place] = found.get(bidx)
+        return names, index
+
+    def _blind(self, texts: Sequence[tuple[str, str]], version: int) -> list[bytes]:
+        domains = {domain for domain, _ in texts}
+        if len(domains) == 1:
+            return self._keys.blind(domains.pop(), (text for _, text in texts), version)
+        return [self._keys.blind(domain, (text,), version)[0] for domain, text in texts]
 
     def identities(self, pseudonyms: Sequence[bytes]) -> pl.DataFrame:
         """`pseudonym`, `id`, `kind` of these people, all numbers of each; sorted by the order given, then by id."""
-        rows: list[Row[Any]] = []
-        with _transaction(self._engine) as connection:
-            for chunk in chunks(sorted(set(pseudonyms)), READ_ROWS):
+        opened: list[tuple[bytes, str, str]] = []
+        asked = list(dict.fromkeys(pseudonyms))
+        with transaction(self._engine) as connection:
+            ends = merges.standing(connection)
+            others = [other for other, end in ends.items() if end in set(asked)]
+            for chunk in chunks(sorted({*asked, *others}), READ_ROWS):
                 theirs = among(connection, identity.c.person_id, chunk)
-                rows += connection.execute(select(identity).where(theirs)).all()
-        opened = [
-            (
-                row.person_id,
-                self._keys.open(
-                    _IDENTITY_PLACE,
-                    _identity_row(row.bidx, row.person_id, row.kind),
-                    row.nonce,
-                    row.ciphertext,
-                    row.data_key_version,
-                ),
-                row.kind,
-            )
-            for row in rows
+                rows = connection.execute(select(identity).where(theirs))
+                opened += [(row.person_id, open_identity(self._keys, row), row.kind.partition("|")[0]) for row in rows]
+        order = {pseudonym: place for place, pseudonym in enumerate(asked)}
+        named = [
+            (name, number, kind) for own, number, kind in opened for name in {own, ends.get(own, own)} if name in order
         ]
-        order = {pseudonym: place for place, pseudonym in enumerate(dict.fromkeys(pseudonyms))}
-        opened.sort(key=lambda each: (order[each[0]], each[1]))
+        named.sort(key=lambda each: (order[each[0]], each[1]))
         schema = {"pseudonym": pl.Binary, "id": pl.String, "kind": pl.String}
-        return pl.DataFrame(opened, schema=schema, orient="row")
+        return pl.DataFrame(named, schema=schema, orient="row")
 
     def references(self, episodes: Sequence[bytes]) -> pl.DataFrame:
         """`episode`, `sender`, `reference` of these courses, in the order given."""
         found: dict[bytes, tuple[str, str]] = {}
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             for chunk in chunks(sorted(set(episodes)), READ_ROWS):
                 for row in connection.execute(select(reference).where(among(connection, reference.c.episode, chunk))):
-                    bound = _reference_row(row.bidx, row.episode, row.sender)
-                    value = self._keys.open(_REFERENCE_PLACE, bound, row.nonce, row.ciphertext, row.data_key_version)
-                    found[row.episode] = (row.sender, value)
+                    found[row.episode] = (row.sender, open_reference(self._keys, row))
         rows = [(episode, *found[episode]) for episode in dict.fromkeys(episodes) if episode in found]
         schema = {"episode": pl.Binary, "sender": pl.String, "reference": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
@@ -163,7 +178,7 @@ class VaultReader:
     def has_act(self, position: Position) -> bool:
         """Whether the act with this intent was committed here: the evidence by which a crash is resolved."""
         here = (act.c.log_id == position.log_id) & (act.c.audit_seq == position.audit_seq)
-        with _transaction(self._engine) as connection:
+        with transaction(self._engine) as connection:
             return connection.execute(select(act.c.log_id).where(here)).first() is not None
 
 
@@ -176,87 +191,95 @@ class Vault(VaultReader):
         kinds: Sequence[str],
         references: Sequence[tuple[str, str]],
         position: Position,
+        *,
+        issuer: str = "",
     ) -> Assigned:
         """Pseudonyms for all ids and episodes for all (sender, reference) pairs; what is unknown gets new ones.
 
-        `ids` and `references` hold no duplicates; `kinds` belongs to `ids`. Another server that names the same person
-        at the same time is waited for, and its name is taken.
+        `ids` and `references` hold no duplicates; `kinds` belongs to `ids`; `issuer` is the institution whose H-numbers
+        these may be. Another server that names the same person at the same time is waited for, and its name is taken.
         """
-        people_index = self._keys.blind(_PERSON_DOMAIN, ids)
-        episode_index = self._blind_references(references)
-        stamp = {"log_id": position.log_id, "audit_seq": position.audit_seq}
-        with _transaction(self._engine) as connection:
+        people, courses = index_texts(ids, kinds, issuer), reference_texts(references)
+        stamp = position._asdict()
+        with transaction(self._engine) as connection:
             connection.execute(insert(act), stamp)
-            people = by_index(connection, identity, "person_id", people_index)
-            unknown = [place for place, bidx in enumerate(people_index) if bidx not in people]
-            new_rows = self._identity_rows(ids, kinds, people_index, unknown, stamp)
-            new_people = self._name(connection, identity, "person_id", new_rows, people)
-            # The persons come after their identities, when it is known whose name stood.
-            persons = [{"person_id": each, "status": ACTIVE, **stamp} for each in new_people]
-            insert_all(connection, person, persons)
-            episodes = by_index(connection, reference, "episode", episode_index)
-            unknown = [place for place, bidx in enumerate(episode_index) if bidx not in episodes]
-            new_rows = self._reference_rows(references, episode_index, unknown, stamp)
-            new_episodes = self._name(connection, reference, "episode", new_rows, episodes)
-        return Assigned(
-            _people(ids, people_index, people),
-            _episodes(references, episode_index, episodes),
-            len(new_people),
-            len(new_episodes),
-        )
-
-    def _identity_rows(
-        self,
-        ids: Sequence[str],
-        kinds: Sequence[str],
-        index: Sequence[bytes],
-        places: Sequence[int],
-        stamp: dict[str, Any],
-    ) -> list[dict[str, Any]]:
-        names = _new_names(len(places))
-        bound = [_identity_row(index[at], name, kinds[at]) for at, name in zip(places, names, strict=True)]
-        sealed = self._keys.seal(_IDENTITY_PLACE, bound, [ids[at] for at in places])
-        return [
-            _row(index[at], cipher, stamp) | {"person_id": name, "kind": kinds[at]}
-            for at, name, cipher in zip(places, names, sealed, strict=True)
-        ]
-
-    def _reference_rows(
-        self,
-        references: Sequence[tuple[str, str]],
-        index: Sequence[bytes],
-        places: Sequence[int],
-        stamp: dict[str, Any],
-    ) -> list[dict[str, Any]]:
-        names = _new_names(len(places))
-        pairs = [references[at] for at in places]
-        bound = [
-            _reference_row(index[at], name, sender) for at, name, (sender, _) in zip(places, names, pairs, strict=True)
-        ]
-        sealed = self._keys.seal(_REFERENCE_PLACE, bound, [value for _, value in pairs])
-        return [
-            _row(index[at], cipher, stamp) | {"episode": name, "sender": sender}
-            for at, name, cipher, (sender, _) in zip(places, names, sealed, pairs, strict=True)
-        ]
-
-    def _name(
-        self, connection: Connection, table: Table, column: str, rows: list[dict[str, Any]], known: dict[bytes, bytes]
-    ) -> list[bytes]:
-        """Insert what nobody else inserted, add what now stands to `known`, and answer which names are ours."""
-        # Sorted by index, so that two servers take their row locks in one order and never wait for each other.
-        rows.sort(key=lambda row: row["bidx"])
-        insert_all(connection, table, rows)
-        standing = by_index(connection, table, column, [row["bidx"] for row in rows])
-        known.update(standing)
-        return [row[column] for row in rows if standing[row["bidx"]] == row[column]]
+            named, index = self._named(connection, identity, "person_id", people)
+            unknown = [place for place, name in enumerate(named) if name is None]
+            rows = identity_columns(
+                self._keys,
+                [index[at] for at in unknown],
+                _new_names(len(unknown)),
+                [_stored_kind(kinds[at], issuer) for at in unknown],
+                [ids[at] for at in unknown],
+            )
+            ours = _name(connection, identity, "person_id", rows | stamp, unknown, named)
+            # The persons come after their identities, when it is known whose name stood; in the order of their table.
+            insert_all(connection, person, {"person_id": sorted(ours), "status": ACTIVE, **stamp})
+            episodes, index = self._named(connection, reference, "episode", courses)
+            unknown = [place for place, name in enumerate(episodes) if name is None]
+            rows = reference_columns(
+                self._keys,
+                [index[at] for at in unknown],
+                _new_names(len(unknown)),
+                [references[at][0] for at in unknown],
+                [references[at][1] for at in unknown],
+            )
+            new_episodes = _name(connection, reference, "episode", rows | stamp, unknown, episodes)
+            named = merges.read_as(merges.standing(connection), named)
+        return Assigned(_people(ids, named), _episodes(references, episodes), len(ours), len(new_episodes))
 
     def mark_withdrawn(self, pseudonym: bytes, position: Position) -> None:
-        """Mark a person as withdrawn, once or again; Refused R_PERSON_UNKNOWN for nobody, and nothing is changed."""
-        with _transaction(self._engine) as connection:
-            connection.execute(insert(act), {"log_id": position.log_id, "audit_seq": position.audit_seq})
-            changed = connection.execute(update(person).where(person.c.person_id == pseudonym).values(status=WITHDRAWN))
-            if changed.rowcount != 1:
+        """Mark a person, and everyone merged with it, as withdrawn, once or again; a later split leaves all so.
+
+        Refused R_PERSON_UNKNOWN for nobody, and nothing is changed.
+        """
+        with transaction(self._engine) as connection:
+            connection.execute(insert(act), position._asdict())
+            group = merges.group_of(merges.standing(connection), pseudonym)
+            theirs = person.c.person_id.in_(group)
+            changed = connection.execute(update(person).where(theirs).values(status=WITHDRAWN))
+            if changed.rowcount != len(group):
                 raise Refused("R_PERSON_UNKNOWN")
+
+    def record(self, position: Position) -> None:
+        """Commit an act that changed the database's file and none of its rows."""
+        with transaction(self._engine) as connection:
+            connection.execute(insert(act), position._asdict())
+
+    def merge(self, request_id: str, persons: tuple[bytes, bytes], position: Position) -> tuple[bytes, bytes]:
+        """Let the first person be read as the second; answers (from, into). The same request again only records."""
+        with transaction(self._engine) as connection:
+            connection.execute(insert(act), position._asdict())
+            return merges.enter(connection, request_id, persons, position)
+
+    def split(self, request_id: str, person_id: bytes, position: Position) -> tuple[bytes, bytes]:
+        """Undo the merge of this person into another; answers (from, into). The same request again only records."""
+        with transaction(self._engine) as connection:
+            connection.execute(insert(act), position._asdict())
+            return merges.undo(connection, request_id, person_id)
+
+
+def _name(
+    connection: Connection,
+    table: Table,
+    column: str,
+    columns: dict[str, Any],
+    places: Sequence[int],
+    names: list[bytes | None],
+) -> list[bytes]:
+    """Insert what nobody else inserted, put what now stands into `names`, and answer which names are ours."""
+    # Sorted by index, so that two servers take their row locks in one order and never wait for each other, and so that
+    # the table grows at its end. The order of an index tells nothing of the names, which are drawn at random.
+    order = sorted(range(len(places)), key=columns["bidx"].__getitem__)
+    in_order = {
+        name: [values[at] for at in order] if isinstance(values, list) else values for name, values in columns.items()
+    }
+    insert_all(connection, table, in_order)
+    standing = by_index(connection, table, column, columns["bidx"], columns["index_key_version"])
+    for place, bidx in zip(places, columns["bidx"], strict=True):
+        names[place] = standing[bidx]
+    drawn = zip(columns["bidx"], columns[column], strict=True)
+    return [name for bidx, name in drawn if standing[bidx] == name]
 
 
 def _new_names(count: int) -> list[bytes]:
@@ -264,26 +287,41 @@ def _new_names(count: int) -> list[bytes]:
     return [random[start : start + PSEUDONYM_BYTES] for start in range(0, len(random), PSEUDONYM_BYTES)]
 
 
-def _row(bidx: bytes, cipher: tuple[bytes, bytes], stamp: dict[str, Any]) -> dict[str, Any]:
-    nonce, ciphertext = cipher
-    versions = {"index_key_version": VERSION, "data_key_version": VERSION}
-    return {"bidx": bidx, "nonce": nonce, "ciphertext": ciphertext, **versions, **stamp}
+def _wanted(
+    ids: Sequence[str] | pl.Series, kinds: Sequence[str] | pl.Series | None, issuer: str
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Each id once, and the (domain, text) that it is indexed by."""
+    by_id = dict(zip(ids, kinds, strict=True)) if kinds is not None else dict.fromkeys(ids, "")
+    return list(by_id), index_texts(list(by_id), list(by_id.values()), issuer)
 
 
-def _identity_row(bidx: bytes, person_id: bytes, kind: str) -> bytes:
-    return bidx + person_id + kind.encode()
+def _stored_kind(kind: str, issuer: str) -> str:
+    """An H-number is kept with its issuer, without which it could not be indexed anew."""
+    return f"{kind}|{issuer}" if kind == IdKind.HNR else kind
 
 
-def _reference_row(bidx: bytes, episode: bytes, sender: str) -> bytes:
-    return bidx + episode + sender.encode()
+def index_texts(ids: Sequence[str], kinds: Sequence[str], issuer: str) -> list[tuple[str, str]]:
+    """The (domain, text) that each national number is indexed by."""
+    # Two hospitals may give one H-number to two people; a national number means one person everywhere.
+    own = f"{_PERSON_DOMAIN}|{IdKind.HNR}|{issuer}"
+    return [(own if kind == IdKind.HNR else _PERSON_DOMAIN, number) for number, kind in zip(ids, kinds, strict=True)]
 
 
-def _people(ids: Iterable[str], index: Sequence[bytes], names: dict[bytes, bytes]) -> pl.DataFrame:
-    rows = [(value, names[bidx]) for value, bidx in zip(ids, index, strict=True) if bidx in names]
-    return pl.DataFrame(rows, schema={"id": pl.String, "pseudonym": pl.Binary}, orient="row")
+def reference_texts(references: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The (domain, text) that each (sender, reference) is indexed by."""
+    # An institution's id holds no `|`, so no sender can name a course of another.
+    return [(f"reference|{sender}", value) for sender, value in references]
 
 
-def _episodes(references: Iterable[tuple[str, str]], index: Sequence[bytes], names: dict[bytes, bytes]) -> pl.DataFrame:
-    rows = [(*pair, names[bidx]) for pair, bidx in zip(references, index, strict=True) if bidx in names]
-    schema = {"sender": pl.String, "reference": pl.String, "episode": pl.Binary}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+def _people(ids: Sequence[str], names: Sequence[bytes | None]) -> pl.DataFrame:
+    columns = {"id": pl.Series(ids, dtype=pl.String), "pseudonym": pl.Series(names, dtype=pl.Binary)}
+    return pl.DataFrame(columns).drop_nulls("pseudonym")
+
+
+def _episodes(references: Sequence[tuple[str, str]], names: Sequence[bytes | None]) -> pl.DataFrame:
+    columns = {
+        "sender": pl.Series([sender for sender, _ in references], dtype=pl.String),
+        "reference": pl.Series([value for _, value in references], dtype=pl.String),
+        "episode": pl.Series(names, dtype=pl.Binary),
+    }
+    return pl.DataFrame(columns).drop_nulls("episode")

@@ -1,50 +1,76 @@
 """Many rows into and out of the vault at a time: tuples for SQLite, one parameter for each column on PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Integer, LargeBinary, Table, cast, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from enclave.identity.vault_keys import VERSION
-
 READ_ROWS = 20_000
 _WRITE_ROWS = 20_000
+_MANY = 8
+"""A whole table is read in order where at least one in so many of its rows is wanted: cheaper than finding each."""
 
 T = TypeVar("T")
 
 
-def insert_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert the rows whose key is not taken yet, many at a time."""
-    for chunk in chunks(rows, _WRITE_ROWS):
-        names = list(chunk[0])
+def insert_all(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any] | str | int]) -> None:
+    """Insert rows given as columns, many at a time, but none whose key is taken; a single value stands in every row."""
+    listed = {name: values for name, values in columns.items() if not isinstance(values, str | int)}
+    same = {name: value for name, value in columns.items() if isinstance(value, str | int)}
+    count = len(next(iter(listed.values())))
+    for start in range(0, count, _WRITE_ROWS):
+        chunk = {name: values[start : start + _WRITE_ROWS] for name, values in listed.items()}
         if connection.dialect.name == "postgresql":
-            columns = select(*(_column([row[name] for row in chunk], table.c[name].type) for name in names))
-            connection.execute(postgresql.insert(table).from_select(names, columns).on_conflict_do_nothing())
+            _insert_columns(connection, table, chunk, same)
         else:
-            statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({_marks(names)}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of our own
-            connection.exec_driver_sql(statement, [tuple(row.values()) for row in chunk])
+            names = [*chunk, *same]
+            marks = ", ".join("?" * len(names))
+            statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of our own
+            rest = tuple(same.values())
+            rows = [(*row, *rest) for row in zip(*chunk.values(), strict=True)]
+            connection.exec_driver_sql(statement, rows)
 
 
-def by_index(connection: Connection, table: Table, column: str, index: Sequence[bytes]) -> dict[bytes, bytes]:
+def _insert_columns(
+    connection: Connection, table: Table, chunk: Mapping[str, Sequence[Any]], same: Mapping[str, str | int]
+) -> None:
+    each = [_column(values, table.c[name].type) for name, values in chunk.items()]
+    fixed = [cast(value, table.c[name].type) for name, value in same.items()]
+    insertion = postgresql.insert(table).from_select([*chunk, *same], select(*each, *fixed))
+    connection.execute(insertion.on_conflict_do_nothing())
+
+
+def by_index(
+    connection: Connection, table: Table, column: str, index: Sequence[bytes], version: int
+) -> dict[bytes, bytes]:
     """The name for each index that exists; asked in sorted order, which touches each page of the table once."""
+    if len(index) > READ_ROWS and len(index) * _MANY > _count(connection, table):
+        return _of_all(connection, table, column, set(index), version)
     found: dict[bytes, bytes] = {}
     for chunk in chunks(sorted(index), READ_ROWS):
         if connection.dialect.name == "postgresql":
-            named = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == VERSION)
+            named = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == version)
             rows = connection.execute(named.where(among(connection, table.c.bidx, chunk)))
         else:
-            statement = (
-                f"SELECT bidx, {column} FROM {table.name} WHERE index_key_version = ? AND bidx IN ({_marks(chunk)})"  # noqa: S608  # names of our own
-            )
-            rows = connection.exec_driver_sql(statement, (VERSION, *chunk))
+            marks = ", ".join("?" * len(chunk))
+            statement = f"SELECT bidx, {column} FROM {table.name} WHERE index_key_version = ? AND bidx IN ({marks})"  # noqa: S608  # names of our own
+            rows = connection.exec_driver_sql(statement, (version, *chunk))
         found.update((bidx, name) for bidx, name in rows)
     return found
 
 
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def _count(connection: Connection, table: Table) -> int:
+    return connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+def _of_all(connection: Connection, table: Table, column: str, wanted: set[bytes], version: int) -> dict[bytes, bytes]:
+    statement = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == version)
+    found: dict[bytes, bytes] = {}
+    for rows in connection.execution_options(yield_per=READ_ROWS).execute(statement).partitions():
+        found.update((bidx, name) for bidx, name in rows if bidx in wanted)
+    return found
 
 
 def _column(values: Sequence[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:

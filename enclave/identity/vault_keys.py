@@ -1,13 +1,14 @@
-"""The vault's two keys at work: a blind index to find an identity without reading it, and AEAD to keep it.
+"""The vault's keys at work: a blind index to find an identity without reading it, and AEAD to keep it.
 
 The index is HMAC-SHA256 over `domain|value`; it is only as secret as its key, so it never leaves the vault. Identities
 are AES-256-GCM with a random nonce; the associated data names table, column, row and key version, so that a ciphertext
 moved to another row or column does not open.
 """
 
+import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,57 +28,104 @@ explain(
 )
 
 INDEX, DATA = "index", "data"
-VERSION = 1
+FIRST_VERSION = 1
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
 class VaultKeys:
-    """The blind-index key and the data key of one vault, each 32 random bytes and not the same; else H_VAULT_KEY."""
+    """The keys that a job holds for a vault: an index key and a data key, and the next of each while one is rotated.
 
-    def __init__(self, index: Secret, data: Secret) -> None:
-        if any(len(key.reveal()) != KEY_BYTES for key in (index, data)) or index == data:
+    Each is 32 random bytes and no two are the same; else Halt H_VAULT_KEY. Which version of the vault each one is, the
+    vault itself tells by its probes (`matched`).
+    """
+
+    def __init__(
+        self, index: Secret, data: Secret, *, next_index: Secret | None = None, next_data: Secret | None = None
+    ) -> None:
+        self._held = {INDEX: [index], DATA: [data]}
+        for purpose, key in ((INDEX, next_index), (DATA, next_data)):
+            if key is not None:
+                self._held[purpose].append(key)
+        every = [key for keys in self._held.values() for key in keys]
+        if any(len(key.reveal()) != KEY_BYTES for key in every) or _has_equals(every):
             raise Halt("H_VAULT_KEY")
-        self._index = hmac.new(index.reveal(), digestmod="sha256")
-        self._probes = {INDEX: _probe(index, INDEX), DATA: _probe(data, DATA)}
-        self._aead = AESGCM(data.reveal())
 
     def __repr__(self) -> str:
         return "VaultKeys(redacted)"
 
-    def probes(self) -> dict[str, bytes]:
-        """For each purpose what tells this key from another, and tells nothing else about it."""
-        return dict(self._probes)
+    def probes(self, *, newest: bool = False) -> dict[str, bytes]:
+        """For each purpose what tells the first (or newest) key from another, and tells nothing else about it."""
+        place = -1 if newest else 0
+        return {purpose: _probe(keys[place], purpose) for purpose, keys in self._held.items()}
 
-    def blind(self, domain: str, values: Iterable[str]) -> list[bytes]:
+    def matched(self, known: Mapping[tuple[str, int], bytes]) -> "MatchedKeys":
+        """These keys by the versions that a vault knows, given its probes; Halt H_VAULT_KEY where it knows another."""
+        by_probe = {_probe(key, purpose): key for purpose, keys in self._held.items() for key in keys}
+        if {purpose for purpose, _ in known} != {INDEX, DATA} or not set(known.values()) <= set(by_probe):
+            raise Halt("H_VAULT_KEY")
+        found: dict[str, dict[int, Secret]] = {INDEX: {}, DATA: {}}
+        for (purpose, version), probe in known.items():
+            found[purpose][version] = by_probe[probe]
+        return MatchedKeys(found[INDEX], found[DATA])
+
+
+class MatchedKeys:
+    """A vault's keys by version. What is new is written under the newest; every version that rows still have opens."""
+
+    def __init__(self, index: Mapping[int, Secret], data: Mapping[int, Secret]) -> None:
+        self._states = {version: _padded_states(key) for version, key in index.items()}
+        self._aeads = {version: AESGCM(key.reveal()) for version, key in data.items()}
+        self.index_versions = tuple(sorted(index, reverse=True))
+        """the newest first"""
+        self.newest_index = max(index)
+        self.newest_data = max(data)
+
+    def __repr__(self) -> str:
+        return "MatchedKeys(redacted)"
+
+    def blind(self, domain: str, values: Iterable[str], version: int) -> list[bytes]:
         """The blind index of each value, 32 bytes; `domain` keeps equal texts of different meaning apart."""
-        keyed = self._index.copy()
+        inner_state, outer_state = self._states[version]
+        keyed = inner_state.copy()
         keyed.update(domain.encode() + b"|")
-        return [_finished(keyed, value) for value in values]
+        index = []
+        for value in values:
+            inner, outer = keyed.copy(), outer_state.copy()
+            inner.update(value.encode())
+            outer.update(inner.digest())
+            index.append(outer.digest())
+        return index
 
-    def seal(self, place: str, rows: Sequence[bytes], values: Sequence[str]) -> list[tuple[bytes, bytes]]:
-        """(nonce, ciphertext) of each value, bound to `place` (`table|column`) and to its row's own bytes."""
-        nonces = secrets.token_bytes(NONCE_BYTES * len(values))
-        each = [nonces[start : start + NONCE_BYTES] for start in range(0, len(nonces), NONCE_BYTES)]
-        encrypt, prefix, suffix = self._aead.encrypt, place.encode() + b"|", f"|{VERSION}".encode()
-        return [
-            (nonce, encrypt(nonce, value.encode(), prefix + row + suffix))
-            for nonce, row, value in zip(each, rows, values, strict=True)
+    def seal(self, place: str, rows: Iterable[bytes], values: Sequence[str]) -> tuple[list[bytes], list[bytes]]:
+        """Nonces and ciphertexts of values, each bound to `place` (`table|column`) and to its row's own bytes."""
+        random = secrets.token_bytes(NONCE_BYTES * len(values))
+        nonces = [random[start : start + NONCE_BYTES] for start in range(0, len(random), NONCE_BYTES)]
+        encrypt = self._aeads[self.newest_data].encrypt
+        prefix, suffix = place.encode() + b"|", f"|{self.newest_data}".encode()
+        return nonces, [
+            encrypt(nonce, value.encode(), prefix + row + suffix)
+            for nonce, row, value in zip(nonces, rows, values, strict=True)
         ]
 
     def open(self, place: str, row: bytes, nonce: bytes, ciphertext: bytes, version: int) -> str:
         """The value sealed for this place and row; Halt H_VAULT_ALTERED when it is not."""
+        bound = place.encode() + b"|" + row + f"|{version}".encode()
         try:
-            return self._aead.decrypt(nonce, ciphertext, place.encode() + b"|" + row + f"|{version}".encode()).decode()
-        except (InvalidTag, ValueError):
+            return self._aeads[version].decrypt(nonce, ciphertext, bound).decode()
+        except (InvalidTag, ValueError, KeyError):
             raise Halt("H_VAULT_ALTERED", place=place) from None
+
+
+def _has_equals(keys: Sequence[Secret]) -> bool:
+    return any(one == other for place, one in enumerate(keys) for other in keys[:place])
 
 
 def _probe(key: Secret, purpose: str) -> bytes:
     return hmac.digest(key.reveal(), f"enclave vault probe|{purpose}".encode(), "sha256")
 
 
-def _finished(keyed: hmac.HMAC, value: str) -> bytes:
-    this = keyed.copy()
-    this.update(value.encode())
-    return this.digest()
+def _padded_states(key: Secret) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """SHA-256 after HMAC's inner and outer padded key: half of the work for texts as short as these, done once."""
+    padded = key.reveal().ljust(hashlib.sha256().block_size, b"\0")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in padded)), hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))

@@ -6,17 +6,20 @@ from sqlalchemy import (
     Column,
     Date,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 
 ACTIVE, WITHDRAWN = "active", "withdrawn"
 
 metadata = MetaData()
+_STANDS = text("split_by IS NULL")
 
 
 def _position() -> tuple[Column[str], Column[int]]:
@@ -41,6 +44,21 @@ person = Table(
     Column("person_id", LargeBinary, primary_key=True),
     Column("status", Text, CheckConstraint(f"status IN ('{ACTIVE}', '{WITHDRAWN}')"), nullable=False),
     *_position(),
+    sqlite_with_rowid=False,
+)
+
+# One person was registered as two: `from_person` is read as `into_person` until the merge is undone. No row of either
+# changes, so a split brings back exactly what was. A vault made before there were merges gets the table by its first.
+merge = Table(
+    "merge",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("from_person", ForeignKey("person.person_id"), nullable=False),
+    Column("into_person", ForeignKey("person.person_id"), nullable=False),
+    Column("split_by", Text),
+    *_position(),
+    CheckConstraint("from_person <> into_person"),
+    Index("merge_standing", "from_person", unique=True, sqlite_where=_STANDS, postgresql_where=_STANDS),
 )
 
 # A person can have several rows: a D-number and the number that followed it. Persons are inserted after their rows,

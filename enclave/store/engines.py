@@ -39,6 +39,11 @@ explain(
     "Install exactly the locked `sqlcipher3` package; another package provides the same module.",
 )
 explain(
+    "H_DB_CLEAR",
+    "What was written through a database that should be encrypted can be read in its raw file.",
+    "Take the machine off the network; install exactly the locked `sqlcipher3` package; treat the file as seen.",
+)
+explain(
     "H_DB_MISSING",
     "A database that must exist is missing or empty; it is never made anew by itself.",
     "Restore it from a backup, or run `enclave init` in a new folder.",
@@ -61,6 +66,9 @@ explain(
 
 KEY_BYTES = 32
 BUSY_SECONDS = 30
+MOST_CACHE_KIB = 256 * 1024
+CLEAR_HEADER = b"SQLite format 3"
+_LOOKED_AT = 1 << 20
 _HEADER_WRITTEN = 1  # value of user_version, which makes a new database's encrypted header appear at once
 
 # What a reader's statements may do, by SQLite's authorizer: read, describe tables, ask for a setting, set nothing.
@@ -93,7 +101,40 @@ def sqlcipher_engine(path: Path, key: Secret, *, create: bool = False, read_only
     with transaction(engine) as connection:
         if create:
             connection.exec_driver_sql(f"PRAGMA user_version = {_HEADER_WRITTEN}")
+        written = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL LIMIT 1").scalar()
+    _require_unreadable(path, (CLEAR_HEADER, *([str(written).encode()] if written else [])))
     return engine
+
+
+def _require_unreadable(path: Path, markers: tuple[bytes, ...]) -> None:
+    """Halt H_DB_CLEAR if what was written through the database can be read at the beginning of its raw file.
+
+    The first table's own text is the marker: it stands in the file's first page, and was written like every row.
+    """
+    with path.open("rb") as raw:
+        beginning = raw.read(_LOOKED_AT)
+    if any(marker in beginning for marker in markers):
+        raise Halt("H_DB_CLEAR", place=path.name)
+
+
+def rekey_file(path: Path, old: Secret, new: Secret) -> None:
+    """Encrypt a database file with a new key; nothing is changed where it has it already. Killed, the old one holds.
+
+    Nobody else may have the file open. SQLCipher writes every page anew in one transaction of its own.
+    """
+    if len(new.reveal()) != KEY_BYTES:
+        raise Halt("H_DB_KEY_LENGTH", place=path.name)
+    try:
+        connection = _connector(path, old, read_only=False)()
+    except Halt:
+        _connector(path, new, read_only=False)().close()
+        return
+    try:
+        connection.cursor().execute(f"PRAGMA rekey = \"x'{new.reveal().hex()}'\"")
+    except sqlcipher.Error as error:
+        raise Halt(_code_of(error), place=path.name) from None
+    finally:
+        connection.close()
 
 
 def _create_file(path: Path) -> None:
@@ -145,6 +186,8 @@ def _prepare(connection: sqlcipher.Connection, key: Secret, *, read_only: bool) 
     # SQLite then empties the journal instead of removing it, which a confined job may not (before TRUNCATE is set).
     connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
     connection.execute("PRAGMA temp_store = MEMORY")
+    # Room for every page that naming a million people touches; a page that has to go is encrypted and written at once.
+    connection.execute(f"PRAGMA cache_size = {-MOST_CACHE_KIB}")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA foreign_keys = ON")
     # A rollback journal, not WAL: after a commit the database is whole in one file. The journal beside it is emptied,

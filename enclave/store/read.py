@@ -22,6 +22,7 @@ from enclave.model.purpose import Purpose
 from enclave.model.table import ReleasableTable, ResultTable
 from enclave.registry.definition import Definition, Form
 from enclave.store import schema
+from enclave.store.aliases import aliases, everyone, read_as
 from enclave.store.bulk import row_schema, select_frame
 from enclave.store.engines import transaction
 from enclave.store.settlement import Counts, Outcome, Settled, Settlement
@@ -75,7 +76,8 @@ class RegistryReader:
         `_pseudonym` (forms about persons), `_episode`, `_sender`, `_drop`, `_drop_number`, `_row` and the definition's
         typed columns, sorted by sender, drop number and row. Reservations and withdrawals of today apply, or with
         `as_released` those of that state, so that an old release can be made again. Purpose `access` ignores them and
-        needs the `pseudonym`. Raises Refused R_STATE, R_ONE_PERSON; KeyError for an unknown form.
+        needs the `pseudonym`. Who was merged into another is read as that other, as of the state. Raises Refused
+        R_STATE, R_ONE_PERSON; KeyError for an unknown form.
         """
         if (purpose is Purpose.ACCESS) != (pseudonym is not None):
             raise Refused("R_ONE_PERSON")
@@ -85,9 +87,11 @@ class RegistryReader:
             as_of = newest if state is None else state
             if not 0 <= as_of <= newest:
                 raise Refused("R_STATE")
-            frame = _rows(connection, of_form, as_of, sender, pseudonym)
+            ends = aliases(connection, as_of)
+            asked = None if pseudonym is None else everyone(ends, pseudonym)
+            frame = read_as(_rows(connection, of_form, as_of, sender, asked), ends)
             if of_form.subject == "person" and purpose is not Purpose.ACCESS:
-                reserved = _reserved(connection, purpose, as_of if as_released else newest)
+                reserved = read_as(_reserved(connection, purpose, as_of if as_released else newest), ends)
                 frame = frame.join(reserved, on=PSEUDONYM, how="anti")
         return frame.sort(SENDER, DROP_NUMBER, ROW)
 
@@ -176,7 +180,9 @@ def _current_state(connection: Connection) -> int:
     return int(connection.execute(select(schema.registry_state.c.state)).scalar_one())
 
 
-def _rows(connection: Connection, form: Form, as_of: int, sender: str | None, pseudonym: bytes | None) -> pl.DataFrame:
+def _rows(
+    connection: Connection, form: Form, as_of: int, sender: str | None, pseudonyms: list[bytes] | None
+) -> pl.DataFrame:
     table = schema.form_table(form)
     own = row_schema(form)
     origin = {SENDER: pl.String(), DROP: pl.String(), DROP_NUMBER: pl.Int64(), ROW: pl.Int64()}
@@ -187,9 +193,9 @@ def _rows(connection: Connection, form: Form, as_of: int, sender: str | None, ps
     )
     if sender is not None:
         held = held.where(table.c.sender == sender)
-    if pseudonym is not None:
+    if pseudonyms is not None:
         # What an institution says about itself is about no person.
-        held = held.where(table.c[PSEUDONYM] == pseudonym if PSEUDONYM in own else false())
+        held = held.where(table.c[PSEUDONYM].in_(pseudonyms) if PSEUDONYM in own else false())
     return select_frame(connection, held, columns)
 
 

@@ -166,6 +166,19 @@ reservation = Table(
     *_position_columns(),
 )
 
+# Who is read as whom (`aliases.py`). A registry made before there were merges gets the table by its first.
+alias = Table(
+    "alias",
+    control,
+    Column("number", NUMBER, primary_key=True),
+    Column(PSEUDONYM, LargeBinary, nullable=False),
+    Column("stands_for", LargeBinary, nullable=False),
+    Column("state_from", NUMBER, nullable=False),
+    Column("state_to", NUMBER),
+    *_position_columns(),
+    Index("alias_current", PSEUDONYM, unique=True, sqlite_where=_IS_CURRENT, postgresql_where=_IS_CURRENT),
+)
+
 
 def form_table(form: Form) -> Table:
     """The table of a form: its keys and origin, its definition's columns, and the states in which a row holds."""

@@ -21,6 +21,7 @@ from enclave.model.purpose import Purpose
 from enclave.model.table import ReleasableTable, ResultTable
 from enclave.registry.definition import Definition, Form
 from enclave.store import schema
+from enclave.store.aliases import aliases, begin_alias, end_alias, everyone, read_as
 from enclave.store.bulk import insert_frame, row_schema, select_frame
 from enclave.store.engines import transaction
 from enclave.store.rules import ROW_ID, Judged, judge
@@ -73,7 +74,10 @@ class RegistryWriter:
         ((drop_uuid, sender),) = drops
         with transaction(self._engine) as connection:
             state = connection.execute(select(schema.registry_state.c.state)).scalar_one()
-            stored = {form.id: _current_rows(connection, form, sender) for form in self._definition.forms}
+            ends = aliases(connection, None)
+            stored = {
+                form.id: read_as(_current_rows(connection, form, sender), ends) for form in self._definition.forms
+            }
         judged, faults = judge(self._definition, new, stored)
         counts = Counts(
             delivered=sum(frame.height for frame in new.values()),
@@ -175,22 +179,52 @@ class RegistryWriter:
         """Take a person's rows out of one purpose, or of all (None); answer the state after it.
 
         The next state is raised also where the person has no rows, so that later rows are covered; a repeated
-        withdrawal only records its act.
+        withdrawal only records its act. Whoever was merged into this person is covered too, and stays so after a split.
         """
         wanted = schema.ALL_PURPOSES if purpose is None else purpose.value
         kept = schema.reservation
         with transaction(self._engine) as connection:
             locked = schema.lock_state(connection)
             connection.execute(insert(schema.act).values(position._asdict()))
-            standing = select(kept.c.number).where(
-                kept.c[PSEUDONYM] == pseudonym, kept.c.purpose == wanted, kept.c.state_to.is_(None)
+            group = everyone(aliases(connection, None), pseudonym)
+            standing = select(kept.c[PSEUDONYM]).where(
+                kept.c[PSEUDONYM].in_(group), kept.c.purpose == wanted, kept.c.state_to.is_(None)
             )
-            if connection.execute(standing).first() is not None:
+            missing = set(group) - {bytes(found) for (found,) in connection.execute(standing)}
+            if not missing:
                 return locked.state
             state = schema.raise_state(connection, locked, position)
-            row = {PSEUDONYM: pseudonym, "purpose": wanted, "state_from": state, **position._asdict()}
-            connection.execute(insert(kept).values(row))
+            same = {"purpose": wanted, "state_from": state, **position._asdict()}
+            connection.execute(insert(kept), [{PSEUDONYM: one, **same} for one in group if one in missing])
         return state
+
+    def merge(self, merged: bytes, into: bytes, position: Position) -> int:
+        """Read the rows of one person as another's from the next state on; answer it. The same again only records."""
+        with transaction(self._engine) as connection:
+            schema.control.create_all(connection, tables=[schema.alias])
+            locked = schema.lock_state(connection)
+            connection.execute(insert(schema.act).values(position._asdict()))
+            if merged in aliases(connection, None):
+                return locked.state
+            state = schema.raise_state(connection, locked, position)
+            begin_alias(connection, merged, into, state, position)
+        return state
+
+    def split(self, merged: bytes, position: Position) -> int:
+        """Read the rows of a merged person as its own again from the next state on; answer it."""
+        with transaction(self._engine) as connection:
+            locked = schema.lock_state(connection)
+            connection.execute(insert(schema.act).values(position._asdict()))
+            if merged not in aliases(connection, None):
+                return locked.state
+            state = schema.raise_state(connection, locked, position)
+            end_alias(connection, merged, state)
+        return state
+
+    def record(self, position: Position) -> None:
+        """Commit an act that changed the database's file and none of its rows."""
+        with transaction(self._engine) as connection:
+            connection.execute(insert(schema.act).values(position._asdict()))
 
     def has_act(self, position: Position) -> bool:
         """Whether the transaction of this intent was committed."""

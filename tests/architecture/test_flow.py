@@ -27,11 +27,14 @@ KINDS = (DropState, LoanState, ReleaseState, RequestState)
 STATES: set[State] = set(chain.from_iterable(KINDS))
 AT_THE_TERMINAL = {
     "enclave/desk.py",
+    "enclave/escrow.py",
     "enclave/founding.py",
+    "enclave/key_desk.py",
     "enclave/loan_desk.py",
     "enclave/reception.py",
     "enclave/recovery.py",
     "enclave/registrar.py",
+    "enclave/reidentification.py",
 }
 THE_RECORDER = "enclave/audit/acts.py"
 

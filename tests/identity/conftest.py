@@ -15,6 +15,7 @@ from enclave.store.engines import postgres_engine, sqlcipher_engine
 
 LOG = "0b1f6a5e-6f0e-4a4c-9d5e-0c5b7a3b1f10"
 KEYS = VaultKeys(Secret(b"i" * 32), Secret(b"d" * 32))
+MATCHED = KEYS.matched({(purpose, 1): probe for purpose, probe in KEYS.probes().items()})
 
 
 def at(seq: int) -> Position:

@@ -168,12 +168,37 @@ def test_a_faults_answer_does_not_depend_on_who_is_known(vault: Vault) -> None:
     assert before.records[0].frame["_episode"][0] != after.records[0].frame["_episode"][0]
 
 
+def test_a_course_that_two_people_claim_is_held_whole() -> None:
+    """Numbers of other days or sexes in one course are faults at each of its rows, in every form; others are taken.
+
+    A D-number and the national number that followed it tell the same day and sex: whether they are one person is not
+    for this rule.
+    """
+    day = date(2024, 3, 1)
+    foreign = next(
+        each
+        for each in (number(date(1980, 1, 1), n, month_added=80, day_added=40) for n in range(9))
+        if int(each[8]) % 2 == int(ANNA[8]) % 2
+    )
+    drop = [
+        records([(ANNA, "k", day), (BERIT, "other", day), (ANNA, "same", day), ("12", "k", day)]),
+        records([(BERIT, "k", day), (foreign, "same", day)], "later"),
+    ]
+    judged = judge(drop, FORMS, Mode.TEST, TODAY)
+    assert judged.faults == (
+        Fault("arrival", 2, "person_id", "id_conflict"),
+        Fault("arrival", 5, "person_id", "id_malformed"),
+        Fault("later", 2, "person_id", "id_conflict"),
+    )
+    assert [each.frame["_row"].to_list() for each in judged.records] == [[3, 4], [3]]
+
+
 def test_a_vault_that_forgets_somebody_halts(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that nobody named goes nowhere."""
     whole = Vault.assign
 
-    def forgetful(*arguments: object) -> Assigned:
-        found = whole(*arguments)  # type: ignore[arg-type]
+    def forgetful(*arguments: object, **named: object) -> Assigned:
+        found = whole(*arguments, **named)  # type: ignore[arg-type]
         return Assigned(found.people.head(0), found.episodes, 0, 0)
 
     monkeypatch.setattr(Vault, "assign", forgetful)

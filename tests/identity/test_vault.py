@@ -14,7 +14,7 @@ from enclave.identity.vault import Vault, VaultReader, create
 from enclave.identity.vault_keys import VaultKeys
 from enclave.identity.vault_tables import identity, person, reference
 from enclave.store.engines import holds_in_clear, sqlcipher_engine
-from tests.identity.conftest import KEYS, Place, at
+from tests.identity.conftest import KEYS, MATCHED, Place, at
 from tests.identity.numbers import synthetic
 
 IDS = [synthetic(date(1980, 1, 1), series) for series in range(30)]
@@ -130,7 +130,7 @@ def test_a_vault_is_made_only_when_asked(place: Place) -> None:
     create(place.engine, KEYS)
     assert place.vault().find(IDS).equals(named.people)
     with place.engine.begin() as connection:
-        for table in ("identity", "reference", "person", "vault_key", "act"):
+        for table in ("merge", "identity", "reference", "person", "vault_key", "act"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
     with pytest.raises(Halt, match="H_VAULT_MISSING"):
         place.vault()
@@ -215,8 +215,8 @@ def test_what_holds_secrets_shows_nothing_of_them(vault: Vault) -> None:
     """Keys, assignments and errors have no value in their text."""
     assigned = vault.assign(IDS, kinds(IDS), COURSES, at(1))
     assert IDS[0] not in repr(assigned)
-    assert repr(KEYS) == "VaultKeys(redacted)"
+    assert (repr(KEYS), repr(MATCHED)) == ("VaultKeys(redacted)", "MatchedKeys(redacted)")
     with pytest.raises(Halt) as caught:
-        KEYS.open("identity|ciphertext", b"row", bytes(12), b"x" * 32, 1)
+        MATCHED.open("identity|ciphertext", b"row", bytes(12), b"x" * 32, 1)
     assert caught.value.place == "identity|ciphertext"
     assert caught.value.__cause__ is None

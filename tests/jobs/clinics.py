@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
 from enclave import durable
-from enclave.audit.acts import Acts
 from enclave.cli import client
 from enclave.control.database import Control
 from enclave.control.institutions import Role
@@ -21,17 +21,18 @@ from enclave.crypto.secret import Secret
 from enclave.demo.airlock import make_folders
 from enclave.desk import Desk, Letter
 from enclave.flow import ReleaseState
+from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.grants import Folder
 from enclave.model.draft import Draft, Kind
 from enclave.registry.load import load
 from enclave.release.drafts import open_draft
 from enclave.settings import read_settings
-from enclave.wiring import Wiring, open_log, utc_now
+from enclave.wiring import Wiring
 from jobs.drafts import find_draft
-from jobs.schedule import JOBS
 from tests.identity.numbers import synthetic
-from tests.kills.forks import Forks, Request
+from tests.jobs.working import wired
+from tests.kills.forks import Ended, Forks, Request
 
 REGISTRY = "kar"
 TODAY = datetime.now(UTC).date()
@@ -100,10 +101,24 @@ ELSEWHERE = Course("beta", "Elsewhere-1", someone(15), date(CLOSED, 9, 20))
 COURSES = (*OLD, OPEN, DUE, LATE, NAMED, SHARED, ELSEWHERE)
 
 
+class InProcess:
+    """Runs jobs in this process, unconfined: for tests of what a job does, not of how it dies."""
+
+    def run(self, request: Request) -> Ended:
+        """Run one job to its end."""
+        folder = WorkingFolder(Path(request.root))
+        wiring = wired(folder, request.job, days=request.days)
+        getattr(import_module(f"jobs.{request.job}"), request.job)(wiring)
+        wiring.close()
+        return Ended(0, (), "")
+
+
 class Server:
     """A founded server: its road, the second person's key, and the lender's."""
 
-    def __init__(self, root: Path, forks: Forks, definition: Path = CONFIG / "registries" / REGISTRY) -> None:
+    def __init__(
+        self, root: Path, forks: Forks | InProcess, definition: Path = CONFIG / "registries" / REGISTRY
+    ) -> None:
         self.lead, lead_public = sshsig.new_key("lead")
         self.lender_key, self.lender_public = age.new_identity()
         self.forks = forks
@@ -197,10 +212,7 @@ class Server:
 
     def wiring(self, job: str) -> Wiring:
         """The wiring of a job in this process."""
-        folder, log = self.folder, open_log(self.folder)
-        acts = Acts(log, job=job, registry=REGISTRY, run=str(uuid4()), actor=f"job:{job}")
-        settings = read_settings(folder.settings)
-        return Wiring(JOBS[job], folder, settings, REGISTRY, Control(folder.control), acts, log, utc_now())
+        return wired(self.folder, job)
 
     @contextmanager
     def undone(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The wiring gives a job what its row of the job table names, and halts for everything else."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -156,3 +157,15 @@ def test_private_keys_are_read_from_credentials_alone(working: WorkingFolder, tm
 
     assert given == wiring_of(row, working).keys.get("drafts")
     assert missing == "H_KEY_MISSING"
+
+
+@pytest.mark.parametrize("other", ["vault-db", "vault-index", "vault-data"])
+def test_the_registrys_key_is_none_of_the_vaults(working: WorkingFolder, tmp_path: Path, other: str) -> None:
+    """A job whose keys are one key opens neither database: apart means that each is lost alone."""
+    keys = tmp_path / "keys"
+    shutil.copytree(working.registry(REGISTRY).keys, keys)
+    (keys / f"{other}.key").write_bytes((keys / "registry-db.key").read_bytes())
+    copied = WorkingFolder(working.root, keys)
+
+    assert answer(lambda w: w.registry_writer, wiring_of(JOBS["admit"], copied)) == "H_NOT_APART"
+    assert answer(lambda w: w.vault, wiring_of(JOBS["rights"], copied)) == "H_NOT_APART"

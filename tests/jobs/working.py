@@ -1,6 +1,6 @@
 """A real working folder for tests that look at what a job may see."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,9 +32,10 @@ def founded(root: Path, **values: str | int | float) -> WorkingFolder:
     return folder
 
 
-def wired(folder: WorkingFolder, job: str, now: datetime | None = None) -> Wiring:
-    """What a job works with, in this process and unconfined; its clock is the real one where no time is given."""
+def wired(folder: WorkingFolder, job: str, now: datetime | None = None, *, days: int = 0) -> Wiring:
+    """What a job works with, in this process and unconfined; so many days from now, or from the time that is given."""
     audit = open_log(folder)
     acts = Acts(audit, job=job, registry=REGISTRY, run=str(uuid4()), actor=f"job:{job}")
     settings, control = read_settings(folder.settings), Control(folder.control)
-    return Wiring(JOBS[job], folder, settings, REGISTRY, control, acts, audit, now or datetime.now(UTC))
+    at = (now or datetime.now(UTC)) + timedelta(days=days)
+    return Wiring(JOBS[job], folder, settings, REGISTRY, control, acts, audit, at)

@@ -1,5 +1,6 @@
 """Databases are encrypted, keyed, never made by accident, and closed to readers' writes."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from sqlalchemy import Column, MetaData, Table, Text, text
 
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt
-from enclave.store.engines import holds_in_clear, postgres_engine, sqlcipher_engine, transaction
+from enclave.store import engines
+from enclave.store.engines import holds_in_clear, postgres_engine, rekey_file, sqlcipher_engine, transaction
 from tests.store.registry import KEY, Database
 
 MARKER = "MARKER-IN-THE-CLEAR"
@@ -35,6 +37,69 @@ def test_what_is_written_cannot_be_read_from_the_raw_file(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.db", "a.db-journal"]
     assert (tmp_path / "a.db-journal").read_bytes() == b""
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_file_that_can_be_read_raw_is_refused_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that takes a key and encrypts nothing is found out by the file that it wrote."""
+    plain = sqlite3.connect(tmp_path / "a.db")
+    plain.execute("CREATE TABLE kept (word TEXT)")
+    plain.close()
+    monkeypatch.setattr(engines, "_prepare", lambda *_, **__: None)
+
+    with pytest.raises(Halt, match="H_DB_CLEAR"):
+        sqlcipher_engine(tmp_path / "a.db", KEY)
+
+
+def test_a_file_is_encrypted_anew_whole(tmp_path: Path) -> None:
+    """After that only the new key opens it, with all that it held; the same again changes nothing."""
+    new = Secret(b"n" * 32)
+    _filled(tmp_path / "a.db")
+    for _ in range(2):
+        rekey_file(tmp_path / "a.db", KEY, new)
+    with transaction(sqlcipher_engine(tmp_path / "a.db", new)) as connection:
+        assert len(connection.execute(TABLE.select()).all()) == 2000
+    with pytest.raises(Halt, match="H_DB_KEY"):
+        sqlcipher_engine(tmp_path / "a.db", KEY)
+    with pytest.raises(Halt, match="H_DB_KEY"):
+        rekey_file(tmp_path / "a.db", KEY, Secret(b"x" * 32))
+    with pytest.raises(Halt, match="H_DB_KEY_LENGTH"):
+        rekey_file(tmp_path / "a.db", new, Secret(b"x"))
+
+
+REKEY = """
+import sys
+from pathlib import Path
+from enclave.crypto.secret import Secret
+from enclave.store.engines import rekey_file
+rekey_file(Path(sys.argv[1]), Secret(bytes(range(32))), Secret(b"n" * 32))
+"""
+
+
+@pytest.mark.parametrize("at", [1, 20, 80])
+def test_a_file_whose_encryption_is_killed_half_way_has_its_old_key(tmp_path: Path, at: int) -> None:
+    """The kernel kills SQLCipher at one of its writes: the old key opens all; again, and it is done."""
+    _filled(tmp_path / "a.db")
+    kill = [
+        "strace",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=pwrite64",
+        "-e",
+        f"inject=pwrite64:signal=SIGKILL:when={at}",
+    ]
+    command = [*kill, sys.executable, "-c", REKEY, str(tmp_path / "a.db")]
+    died = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True)
+    assert died.returncode == -signal.SIGKILL
+    with pytest.raises(Halt, match="H_DB_KEY"):
+        sqlcipher_engine(tmp_path / "a.db", Secret(b"n" * 32))
+    for key in (KEY, Secret(b"n" * 32)):
+        with transaction(sqlcipher_engine(tmp_path / "a.db", key)) as connection:
+            assert len(connection.execute(TABLE.select()).all()) == 2000
+        rekey_file(tmp_path / "a.db", KEY, Secret(b"n" * 32))
 
 
 def test_the_probe_finds_a_marker_in_a_journal(tmp_path: Path) -> None:
