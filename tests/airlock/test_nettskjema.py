@@ -137,7 +137,7 @@ def test_a_link_that_comes_between_looking_and_reading_leads_nowhere(root: Path,
     assert SubmissionTree(root).read(seen, LIMIT) is None
 
 
-@pytest.mark.parametrize("place", [KEY, f"{KEY}/{FORM}"])
+@pytest.mark.parametrize("place", [KEY, f"{KEY}/{FORM}"], ids=["of the key", "of a form"])
 def test_a_folder_that_is_a_link_is_not_entered(root: Path, tmp_path: Path, place: str) -> None:
     """Neither the folder of the key nor that of a form may be a link."""
     elsewhere = tmp_path / "elsewhere"

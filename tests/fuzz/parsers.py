@@ -18,7 +18,7 @@ from openpyxl import Workbook
 
 from enclave.airlock import rules
 from enclave.airlock.collect import pack, unpack
-from enclave.audit import checkpoint, verify
+from enclave.audit import checkpoint, signed_note, verify
 from enclave.crypto import sshsig
 from enclave.crypto.aes_zip import open_plain
 from enclave.crypto.allowed_signers import format_allowed_signers, parse_allowed_signers
@@ -167,7 +167,7 @@ def _signer_lists() -> Iterator[bytes]:
 
 ORIGIN = "enclave/demo/log"
 SEED = Secret(b"s" * 32)
-VKEY = checkpoint.vkey_of(ORIGIN, checkpoint.public_key_of(SEED))
+VKEY = signed_note.vkey_of(ORIGIN, signed_note.public_key_of(SEED))
 
 
 def _checkpoint(content: bytes) -> None:
@@ -186,8 +186,8 @@ def _signed(text: bytes) -> bytes:
 
 def checkpoint_signature(text: bytes) -> bytes:
     """The key id and signature over any text, in base64."""
-    private = checkpoint._private(SEED)
-    key_id = checkpoint._key_id(ORIGIN, checkpoint.public_key_of(SEED))
+    private = signed_note._private(SEED)
+    key_id = signed_note._key_id(ORIGIN, signed_note.public_key_of(SEED))
     return base64.b64encode(key_id + private.sign(text))
 
 
