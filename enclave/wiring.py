@@ -3,7 +3,6 @@
 Whatever else a job asks for halts here, before a file is opened; the kernel refuses it again (`jobs/confine.py`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,7 +18,7 @@ from enclave.control.agreements import Agreement, agreement_on
 from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
 from enclave.control.runs import current_definition
-from enclave.control.sender_keys import SenderKey, keys_of
+from enclave.control.sender_keys import SenderKey, keys_of, signers_of, why_not
 from enclave.crypto.keyring import KEY_KINDS, Keyring, Kind, public
 from enclave.crypto.keystore import Keystore
 from enclave.crypto.passphrase import read_passphrase
@@ -151,7 +150,7 @@ class Wiring:
     def inbound_passphrases(self, institution: str, at: datetime) -> dict[str, Secret | str]:
         """By its id, each passphrase that a sender was ever given: what opens, or why it did not hold at `at`."""
         theirs = [key for key in self.sender_keys if (key.institution_id, key.kind) == (institution, "passphrase")]
-        return {key.key: self._inbound(key) if key.holds_at(at) else _why_not(key) for key in theirs}
+        return {key.key: self._inbound(key) if key.holds_at(at) else why_not(key) for key in theirs}
 
     def _inbound(self, key: SenderKey) -> Secret:
         return self._passphrase(Passphrases.SENDERS, self.lies.inbound_passphrase(key.institution_id, key.key).name)
@@ -165,18 +164,7 @@ class Wiring:
     def signers(self) -> tuple[AllowedSigner, ...]:
         """The public keys that institutions sign drops (lenders: loan files) with, also those that hold no more."""
         roles = {one.institution_id: one.role for one in institutions_of(self.control, self.registry)}
-        return tuple(
-            AllowedSigner(
-                key.institution_id,
-                key.key,
-                (f"{_SIGNS[roles[key.institution_id]]}@{self.registry}",),
-                key.valid_from,
-                key.valid_to,
-                key.revoked_at is not None,
-            )
-            for key in self.sender_keys
-            if key.kind == "signing" and roles[key.institution_id] in _SIGNS
-        )
+        return signers_of(self.sender_keys, roles, self.registry)
 
     @cached_property
     def institution_ids(self) -> frozenset[str]:
@@ -357,8 +345,3 @@ class Wiring:
 
 LARGEST_PASSPHRASE = 4096
 SERVER_KEYS = frozenset({"audit-sign"})
-_SIGNS: Mapping[str, str] = {"sender": "drop", "lender": "loan"}
-
-
-def _why_not(passphrase: SenderKey) -> str:
-    return "E_KID_REVOKED" if passphrase.revoked_at is not None else "E_KID_EXPIRED"

@@ -2,16 +2,19 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from enclave import durable
-from enclave.cli.session import Json, open_session, say, show
+from enclave.cli.session import Json, Session, open_session, say, show
 from enclave.control.database import Control
 from enclave.control.extracts import extracts_of
 from enclave.model.extract import ExtractTerms
 from enclave.wiring import utc_now
+
+if TYPE_CHECKING:
+    from enclave.extract_desk import ExtractDesk
 
 app = typer.Typer(no_args_is_help=True, help="De-identified data lent to research.")
 
@@ -33,7 +36,7 @@ def open_extract(
     due: Annotated[str, typer.Option(help="The day by which the project deletes it, ISO.")],
 ) -> None:
     """Ask for an extract; the project lead signs the request, `release` makes and seals it."""
-    desk = open_session(context).desk
+    desk = _extract_desk(open_session(context))
     request_id = desk.open_extract(
         ExtractTerms(
             extract_id,
@@ -75,5 +78,11 @@ def close(
 ) -> None:
     """Enter the project's confirmation that the data are deleted."""
     content = durable.read(confirmation, limit=CONFIRMATION_LIMIT)
-    request_id = open_session(context).desk.close_extract(extract_id, content, case_number)
+    request_id = _extract_desk(open_session(context)).close_extract(extract_id, content, case_number)
     say(f"filed as request {request_id}; run `enclave job run release`")
+
+
+def _extract_desk(session: Session) -> "ExtractDesk":
+    from enclave.extract_desk import ExtractDesk
+
+    return ExtractDesk(session.folder, session.settings, session.registry)

@@ -1,7 +1,9 @@
 """The periods of institutions' keys: public signing keys, and the ids of the passphrases that they seal with."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
 from sqlalchemy import Connection, insert, or_, select, update
@@ -9,6 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from enclave.control.database import Control
 from enclave.control.tables import sender_key
+from enclave.crypto.allowed_signers import AllowedSigner
 from enclave.errors import Refused, explain
 
 explain(
@@ -109,3 +112,28 @@ def _text(value: object) -> object:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+_SIGNS: Mapping[str, str] = MappingProxyType({"sender": "drop", "lender": "loan"})
+"""What a role signs: the first half of the signature's namespace."""
+
+
+def signers_of(keys: Iterable[SenderKey], roles: Mapping[str, str], registry: str) -> tuple[AllowedSigner, ...]:
+    """The signing keys among these as signatures are verified with them; `roles` are those of the institutions."""
+    return tuple(
+        AllowedSigner(
+            key.institution_id,
+            key.key,
+            (f"{_SIGNS[roles[key.institution_id]]}@{registry}",),
+            key.valid_from,
+            key.valid_to,
+            key.revoked_at is not None,
+        )
+        for key in keys
+        if key.kind == "signing" and roles[key.institution_id] in _SIGNS
+    )
+
+
+def why_not(passphrase: SenderKey) -> str:
+    """The code of why a passphrase that does not hold was not taken."""
+    return "E_KID_REVOKED" if passphrase.revoked_at is not None else "E_KID_EXPIRED"

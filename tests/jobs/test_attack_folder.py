@@ -161,7 +161,12 @@ def test_a_release_withheld_while_it_is_sealed_does_not_leave(
 
     monkeypatch.setattr(sealing, "seal_package", meanwhile)
 
-    assert sealing.seal(wired(server, "seal")) == {"sealed": 1, "refused": 1}
+    assert sealing.seal(wired(server, "seal")) == {
+        "sealed": 1,
+        "refused": 1,
+        "held": 0,
+        "without_proof_yet": 0,
+    }
 
     states = {release.release_id: release.state for release in releases_of(control, "kar")}
     assert states == {first.release_id: ReleaseState.WITHHELD, second.release_id: ReleaseState.SEALED}
