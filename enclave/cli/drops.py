@@ -13,7 +13,7 @@ from enclave.errors import Refused, explain
 explain("R_DROP_UNKNOWN", "There is no such drop.", "See `enclave drop list`.")
 
 app = typer.Typer(no_args_is_help=True, help="Drops and their states.")
-COLUMNS = ["drop_uuid", "sender", "state", "reason", "signed", "attempts", "size", "collected_at", "settled_at"]
+COLUMNS = ["drop_uuid", "sender", "state", "reason", "door", "attempts", "size", "collected_at", "settled_at"]
 
 
 @app.command("list")

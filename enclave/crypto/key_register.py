@@ -24,7 +24,13 @@ explain(
 REGISTER = "register.json"
 _YEAR, _TWO_YEARS = timedelta(days=365), timedelta(days=730)
 LIFETIMES: Mapping[Kind, timedelta] = MappingProxyType(
-    {Kind.SYMMETRIC: _YEAR, Kind.AGE: _YEAR, Kind.ED25519: _YEAR, Kind.SSH: _TWO_YEARS}
+    {
+        Kind.SYMMETRIC: _YEAR,
+        Kind.AGE: _YEAR,
+        Kind.ED25519: _YEAR,
+        Kind.SSH: _TWO_YEARS,
+        Kind.OPENPGP: 3 * _YEAR - timedelta(days=60),  # it says itself that it ends after three
+    }
 )
 """How long a key is used before it is due for rotation."""
 

@@ -104,7 +104,7 @@ def test_every_command_that_the_operators_guide_names_exists() -> None:
         words = said.replace("\n", " ").split()
         command: Any = program
         while words and words[0] in getattr(command, "commands", ()):
-            command = command.commands[words.pop(0)]
+            command = command.get_command(None, words.pop(0))
         options = {name for one in (*command.params, *program.params) for name in one.opts}
         assert not hasattr(command, "commands"), said
         assert {word for word in words if word.startswith("--")} <= options, said

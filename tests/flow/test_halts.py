@@ -323,6 +323,7 @@ def test_every_listing_is_json_for_programs(road: Road) -> None:
     with ThreadPoolExecutor(4) as pool:
         said = list(pool.map(lambda words: road.enclave(*words, "--json"), listings))
     for words, one in zip(listings, said, strict=True):
+        assert one.out, (words, one.err)
         rows = json.loads(one.out)
         assert isinstance(rows, list), words
         assert rows or "--waiting" in words or words == ("status",), words
