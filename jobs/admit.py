@@ -53,7 +53,7 @@ def admit(wiring: Wiring) -> dict[str, int]:
     digests = [release.draft_sha256 for release in releases_of(wiring.control, wiring.registry)]
     sweep_drafts(wiring, (*(stored.draft.sha256 for stored in reader.drafts()), *digests))
     counts = {"admitted": 0, "rejected": 0, "replayed": 0, "digests": 0}
-    for drop in _in_turn(drops_of(wiring.control, wiring.registry, DropState.COLLECTED)):
+    for drop in _in_turn(wiring, drops_of(wiring.control, wiring.registry, DropState.COLLECTED)):
         outcome = _settle(wiring, writer, drop)
         _publish_settled(wiring, reader)
         counts[outcome] += 1
@@ -61,19 +61,22 @@ def admit(wiring: Wiring) -> dict[str, int]:
     return counts
 
 
-def _in_turn(collected: Sequence[Drop]) -> list[Drop]:
+def _in_turn(wiring: Wiring, collected: Sequence[Drop]) -> list[Drop]:
     """The drops in turns: every sender's first, then every sender's second; those last that ended the program twice.
 
-    One kill changes nothing, so that the states are the same as without it. A sender's drops are never reordered: a
-    later one that came first would make its earlier ones misnumbered.
+    A drop's turn counts the sender's settled ones that were collected with it, so that a run that is taken up again
+    goes on in the same order. One kill changes nothing. A sender's drops are never reordered: a later one that came
+    first would make its earlier ones misnumbered.
     """
     waiting = {drop.sender for drop in collected if drop.attempts > 1}
+    together = {drop.collected_at for drop in collected}
     seen: Counter[str] = Counter()
-    places = []
-    for drop in collected:
-        places.append((drop.sender in waiting, seen[drop.sender]))
-        seen[drop.sender] += 1
-    return [drop for _, drop in sorted(zip(places, collected, strict=True), key=lambda placed: placed[0])]
+    turn: dict[str, int] = {}
+    for drop in drops_of(wiring.control, wiring.registry) if collected else ():
+        if drop.collected_at in together:
+            turn[drop.drop_uuid] = seen[drop.sender]
+            seen[drop.sender] += 1
+    return sorted(collected, key=lambda drop: (drop.sender in waiting, turn[drop.drop_uuid]))
 
 
 def _settle(wiring: Wiring, writer: RegistryWriter, drop: Drop) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.servers.postgres import Cluster, running_cluster
 
+LONGEST_WALK = 1200  # seconds; many times what an idle machine needs
+
 
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[Cluster]:
@@ -29,3 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = "demo" if item.path.parent.name in {"demo", "browser"} else str(item.path)
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(group))
+        if group == "demo" or item.path.parent.name in {"kills", "docs"}:
+            # The first test of such a file walks a whole road, or types a whole page of commands.
+            item.add_marker(pytest.mark.timeout(LONGEST_WALK))

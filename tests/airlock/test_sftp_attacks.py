@@ -72,7 +72,8 @@ def test_a_changed_host_key_halts_until_the_pin_is_changed(tmp_path: Path) -> No
             with SftpAirlock(
                 address_of(sshd, known_hosts=pins), Secret(sshd.server.key.read_bytes()), timeouts=QUICK, retry=ONCE
             ) as airlock:
-                assert airlock.list_incoming("alpha") == ()
+                lying = sorted(path.name for path in (sshd.root / "alpha" / "in").iterdir())
+        assert [one.name for one in airlock.list_incoming("alpha")] == lying
 
 
 def test_a_hashed_pin_is_understood_and_nonsense_is_not(sshd: Sshd, tmp_path: Path) -> None:
@@ -83,7 +84,8 @@ def test_a_hashed_pin_is_understood_and_nonsense_is_not(sshd: Sshd, tmp_path: Pa
     assert sshd.host not in pins.read_text()
     hashed = address_of(sshd, known_hosts=pins.read_text())
     with SftpAirlock(hashed, Secret(sshd.server.key.read_bytes()), timeouts=QUICK, retry=ONCE) as airlock:
-        assert airlock.list_incoming("alpha") == ()
+        lying = sorted(path.name for path in (sshd.root / "alpha" / "in").iterdir())
+        assert [one.name for one in airlock.list_incoming("alpha")] == lying
     for line in (
         "@revoked " + sshd.known_hosts,
         "one two",

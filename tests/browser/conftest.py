@@ -40,9 +40,9 @@ def pages(done: Done, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     return {**left, "smallest-report": first, "guide": guide, "codebook": folder / "kodebok.html", **site}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
+    """One browser for all tests of a file; two that are driven at once in one process stand in each other's way."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser

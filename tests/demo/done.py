@@ -28,10 +28,13 @@ class Done:
     withdrawn: set[str]
 
 
-@cache
 def walked(factory: pytest.TempPathFactory) -> Done:
     """The demo as a newcomer runs it, once for all tests of a session."""
-    folder = factory.mktemp("demo") / "demo-out"
+    return _walked_in(factory.getbasetemp() / "demo-out")
+
+
+@cache
+def _walked_in(folder: Path) -> Done:
     run = subprocess.run(
         [sys.executable, "-m", "enclave", "demo", str(folder)],
         capture_output=True,

@@ -208,15 +208,15 @@ def _run_on_small_disk(request: Request, tells: int, room: int) -> int:
 
 def _poison(drop_uuid: str) -> None:
     """Let this process die when it opens one drop."""
-    admit: Any = import_module("jobs.admit")
-    opening = admit.verify_and_open
+    examine: Any = import_module("jobs.examine")
+    opening = examine.verify_and_open
 
     def deadly(sealed: SealedDrop, **more: object) -> object:
         if sealed.drop_uuid == drop_uuid:
             os.kill(os.getpid(), signal.SIGKILL)
         return opening(sealed, **more)
 
-    admit.verify_and_open = deadly
+    examine.verify_and_open = deadly
 
 
 if __name__ == "__main__":

@@ -91,4 +91,4 @@ def test_a_standardised_difference_stands_in_the_line_of_own_only() -> None:
 def test_the_coverage_is_a_card_and_the_rest_of_the_quality_none() -> None:
     """The one number of it that a leader asks for first."""
     assert {name for name, sheet in sheets().items() if cards_of(sheet)} == {"coverage"}
-    assert "registrert av oppgitte ARR-pasienter i 2023" in page()
+    assert "Registrert av oppgitte ARR-pasienter i 2023" in page()

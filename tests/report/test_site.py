@@ -97,7 +97,7 @@ def test_a_withheld_number_is_nowhere() -> None:
 def test_no_institution_is_named_in_results() -> None:
     """Neither an id nor `own` or `others` stands on the pages that hold numbers."""
     for name in ("index.html", "resultater-2023.html"):
-        text = national()[name].decode().lower()
+        text = national()[name].decode().lower().replace("cronbachs alfa", "")
         assert not [one for one in INSTITUTIONS if re.search(rf"\b{one}\b", text)]
         assert "vår institusjon" not in text
         assert "øvrige institusjoner" not in text

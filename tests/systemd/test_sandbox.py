@@ -6,12 +6,16 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from enclave.audit.acts import Acts
+from enclave.audit.chain import RECOVER
 from enclave.control.database import Control
 from enclave.control.runs import last_run
 from enclave.folders import WorkingFolder
+from enclave.halted import lift_halt
 from enclave.wiring import SERVER_KEYS, open_log
 from jobs.schedule import JOBS
 from tests.jobs.working import PLANTED, REGISTRY, founded
@@ -49,12 +53,19 @@ def test_a_job_runs_on_what_its_unit_binds(server: WorkingFolder, tmp_path: Path
     assert open_log(server).unresolved(name, REGISTRY) == []
 
 
+def two_people_recover(server: WorkingFolder) -> None:
+    """What `enclave recover` leaves: the log tells it, and the mark is gone."""
+    acts = Acts(open_log(server), job="command_line", registry="", run=str(uuid4()), actor="person:tester")
+    acts.note(RECOVER, "halt", "H_KEY_MISSING", reason="H_KEY_MISSING")
+    lift_halt(server)
+
+
 def test_a_missing_credential_halts(server: WorkingFolder, tmp_path: Path) -> None:
     """A unit that is handed no key does not fall back on a key file."""
     arguments = ("checkpoint", str(server.root), str(tmp_path), str(REPOSITORY), sys.executable)
 
     done = subprocess.run(["unshare", "--mount", "sh", str(SANDBOX), *arguments], capture_output=True, text=True)
-    (server.locks / "halted.json").unlink(missing_ok=True)
+    two_people_recover(server)
 
     assert done.returncode == 4
     assert "H_KEY_MISSING" in done.stderr
