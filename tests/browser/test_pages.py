@@ -17,7 +17,8 @@ NAMES = (
     *(f"site-{name}" for name in SITE),
 )
 WIDTHS = {"desk": 1280, "phone": 390}
-FIGURES = {"report", "smallest-report", *(f"site-{name}" for name in SITE if name.startswith("resultater"))}
+YEARS = [f"site-{name}" for name in SITE if name.startswith("resultater")]
+FIGURES = {"report", "smallest-report", "status", *YEARS}
 PAPER = "letter"
 """A sheet of A4 with passphrases, to be printed at the desk where it was made."""
 LEAST_CONTRAST, LEAST_CONTRAST_OF_LARGE = 4.5, 3.0  # WCAG 2.2, AA

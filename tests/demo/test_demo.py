@@ -212,10 +212,11 @@ def test_the_audit_log_verifies_without_the_server(done: Done) -> None:
 
 
 def test_nothing_of_the_loan_is_left(done: Done) -> None:
-    """The server has no file of the loan and no key for it, and the lender holds a certificate that names both."""
+    """The server has no file of the loan and no key for it but an empty grave, and the lender holds a certificate."""
     registries = done.folder / "working" / "registries" / "kar"
     assert list((registries / "loans").iterdir()) == []
-    assert list((done.folder / "working" / "keystore" / "kar" / "loans").iterdir()) == []
+    kept = (done.folder / "working" / "keystore" / "kar" / "loans").iterdir()
+    assert [(path.name, path.read_bytes()) for path in kept] == [("nav-2026.destroyed", b"")]
     certificate = json.loads((done.folder / "lender" / "opened" / "bundles-1" / "sertifikat.json").read_text())
     assert "nav-2026" in json.dumps(certificate)
 
