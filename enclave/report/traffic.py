@@ -62,7 +62,7 @@ def _drawn(name: str, title: str, description: str, draw: Callable[[Axes], None]
         draw(axes)
         axes.set_title(title, fontsize=10, loc="left")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
         written = io.BytesIO()
         canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return embedded(written.getvalue().decode("utf-8"), f"figure-{name}", title, description)
