@@ -7,6 +7,8 @@ import pty
 import re
 import shutil
 import subprocess
+import termios
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -342,18 +344,30 @@ def _type(server: Server, folder: Path, block: str, typed: list[str] | None = No
     command = ["setsid", "-c", "bash", "-e", "-o", "pipefail", "-c", lines]
     running = subprocess.Popen(command, cwd=folder, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    said, answers = "", list(typed or [])
+    said, question, answers = "", "", list(typed or [])
     try:
-        # A program that asks for a passphrase forgets what was typed before it asked.
         while chunk := _read(master):
             said += chunk
-            if answers and chunk.rstrip().endswith(":"):
+            question += chunk
+            if answers and question.rstrip().endswith(":"):
+                _wait_until_hidden(master)
                 os.write(master, f"{answers.pop(0)}\n".encode())
+                question = ""
         ended = running.wait(timeout=60)
     finally:
+        running.kill()
+        running.wait()
         os.close(master)
     assert ended == 0, said
     return said.replace("\r\n", "\n")
+
+
+def _wait_until_hidden(terminal: int) -> None:
+    """A program that asks for a passphrase prints its question first, then hides what is typed and forgets it all."""
+    deadline = time.monotonic() + 60
+    while termios.tcgetattr(terminal)[3] & termios.ECHO:
+        assert time.monotonic() < deadline, "the program asked, and does not listen"
+        time.sleep(0.01)
 
 
 def _read(master: int) -> str:
