@@ -17,3 +17,21 @@ class Reader(Protocol):
     def read(self, form: str, *, state: int | None, purpose: Purpose) -> pl.DataFrame:
         """The rows of `form` as of `state` (None: the newest)."""
         ...
+
+
+class ReadOnce:
+    """A reader that asks another one only once for each form, state and purpose: many tables count the same rows.
+
+    It holds what it read, so it must not outlive the run that one state belongs to.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._held: dict[tuple[str, int | None, Purpose], pl.DataFrame] = {}
+
+    def read(self, form: str, *, state: int | None, purpose: Purpose) -> pl.DataFrame:
+        """The rows of `form` as of `state` (None: the newest when first asked)."""
+        key = (form, state, purpose)
+        if key not in self._held:
+            self._held[key] = self._reader.read(form, state=state, purpose=purpose)
+        return self._held[key]

@@ -1,7 +1,7 @@
 """Shares of courses for which an expression holds, their paired change from the first form, and response rates."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from functools import reduce
 from operator import or_
@@ -19,6 +19,7 @@ from enclave.registry.expressions import columns_of, parse, to_polars
 
 ANSWERED = "answered"
 """the one category of a response table"""
+PARTS = tuple(field.name for field in fields(Pairs))
 
 
 def share_tables(reader: Reader, definition: Definition, table: ShareTable, scope: Scope) -> tuple[ResultTable, ...]:
@@ -149,8 +150,15 @@ def share_figure(
     statistic: Statistic, category: str, time_point: str, group: Group, answered: pl.DataFrame, origin: str = ""
 ) -> Figure:
     """The share of rows (`_sender`, `_pseudonym`, `holds`, never missing) for which `holds` is true."""
-    holding = answered.filter(pl.col("holds"))
-    estimate = share_interval(holding.height, answered.height)
+    counted = answered.group_by(SENDER).agg(
+        rows=pl.len(),
+        holding=pl.col("holds").sum(),
+        people=pl.col(PSEUDONYM).n_unique(),
+        people_holding=pl.col(PSEUDONYM).filter("holds").n_unique(),
+    )
+    by_institution = sorted(counted.iter_rows())
+    count = sum(holding for _, _, holding, _, _ in by_institution)
+    estimate = share_interval(count, answered.height)
     return Figure(
         category=category,
         time_point=time_point,
@@ -159,20 +167,18 @@ def share_figure(
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        count=holding.height,
+        count=count,
         denominator=answered.height,
-        contributors=people_by_institution(answered),
-        positives=people_by_institution(holding),
+        contributors=tuple((sender, people) for sender, _, _, people, _ in by_institution),
+        positives=tuple((sender, people) for sender, _, holding, _, people in by_institution if holding),
         origin=origin,
     )
 
 
 def _change_figure(category: str, form: Form, group: Group, both: pl.DataFrame) -> Figure:
     paired = both.drop_nulls()
-    first, later = pl.col("first"), pl.col("later")
-    gained, lost = paired.filter(~first & later), paired.filter(first & ~later)
-    estimate: Estimate = paired_change_interval(gained.height, lost.height, paired.height)
-    only_first, only_later = both.filter(later.is_null()), both.filter(first.is_null())
+    rows, people = _by_answers(both)
+    estimate: Estimate = paired_change_interval(rows["gained"], rows["lost"], paired.height)
     return Figure(
         category=category,
         time_point=form.time_point,
@@ -184,16 +190,30 @@ def _change_figure(category: str, form: Form, group: Group, both: pl.DataFrame) 
         count=None,
         denominator=paired.height,
         contributors=people_by_institution(paired),
-        pairs=Pairs(
-            gained=people_by_institution(gained),
-            lost=people_by_institution(lost),
-            same=people_by_institution(paired.filter(first == later)),
-            first_in=people_by_institution(only_first.filter(first)),
-            first_out=people_by_institution(only_first.filter(~first)),
-            later_in=people_by_institution(only_later.filter(later)),
-            later_out=people_by_institution(only_later.filter(~later)),
-        ),
+        pairs=Pairs(**{part: tuple(people[part]) for part in PARTS}),
     )
+
+
+def _by_answers(both: pl.DataFrame) -> tuple[dict[str, int], dict[str, list[tuple[str, int]]]]:
+    """Rows, and people by institution, of each part of `Pairs`; a row (`first`, `later`) is in one part at most."""
+    first, later = pl.col("first"), pl.col("later")
+    part = (
+        pl.when(first == later)
+        .then(pl.lit("same"))
+        .when(later & ~first)
+        .then(pl.lit("gained"))
+        .when(first & ~later)
+        .then(pl.lit("lost"))
+        .when(later.is_null())
+        .then(pl.when(first).then(pl.lit("first_in")).when(~first).then(pl.lit("first_out")))
+        .otherwise(pl.when(later).then(pl.lit("later_in")).otherwise(pl.lit("later_out")))
+    )
+    counted = both.group_by(SENDER, part=part).agg(rows=pl.len(), people=pl.col(PSEUDONYM).n_unique())
+    rows, people = dict.fromkeys(PARTS, 0), {name: list[tuple[str, int]]() for name in PARTS}
+    for sender, name, held, different in sorted(counted.drop_nulls("part").iter_rows()):
+        rows[name] += held
+        people[name].append((sender, different))
+    return rows, people
 
 
 def _due(reader: Reader, form: Form, scope: Scope, purpose: Purpose, closed_on: date) -> pl.DataFrame:
