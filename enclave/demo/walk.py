@@ -40,6 +40,8 @@ LETTER_FOR = "hysnes"
 AT_NETTSKJEMA = "nkarr"
 """The institution whose follow-ups are filled in at Nettskjema."""
 LOAN_DAYS = 30
+LEGAL_BASIS = "Konsesjon 2017-02-03 og samtykke (oppdiktet)"
+POPULATION = "Deltakere som kom i 2023 og 2024"
 CASES = {"loan": "2026/101", "withdrawal": "2026/207", "own_rows": "2026/310"}
 NEWS = """
 [[news]]
@@ -260,8 +262,8 @@ def _open_loan(demo: Demo) -> None:
         *("loan", "open", lender.LOAN, "--kind", "nav", "--lender", lender.LENDER),
         *("--variables", "sick_pay,aap,disability_pension", "--case-number", CASES["loan"]),
         *("--due", (today + timedelta(days=LOAN_DAYS)).isoformat()),
+        *("--legal-basis", LEGAL_BASIS, "--population", POPULATION),
     )
-
     filed = demo.operator.run("loan", "order", lender.LOAN)
     request_id = filed.split("filed as request ")[1].split(";")[0]
     signature = _signed_by_lead(demo, "order", demo.operator.run("request", "show", request_id, "--text"))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html import escape
 
 from matplotlib import rc_context, rcdefaults, rcParams
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
@@ -42,7 +41,7 @@ def svg(sheet: Sheet) -> str:
         canvas = Canvas(figsize=(WIDTH, height(sheet)), layout="constrained")
         match sheet.kind:
             case "change":
-                _draw_means(canvas.add_subplot(), sheet, drawn)
+                _draw_means(canvas, sheet, drawn)
             case "loan_share":
                 _draw_months(canvas, sheet, drawn)
             case "share":
@@ -71,7 +70,8 @@ def _lay_out(canvas: Canvas) -> None:
     canvas.set_layout_engine("none")
 
 
-def _draw_means(axes: Axes, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> None:
+def _draw_means(canvas: Canvas, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> None:
+    axes = canvas.add_subplot()
     places = list(sheet.time_points)
     groups = groups_of(drawn)
     for index, group in enumerate(groups):
@@ -108,7 +108,8 @@ def _draw_means(axes: Axes, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> 
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace(".", ","))
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, loc="lower right")
+    # Above the panel: an interval of few people can reach across all of it.
+    canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(groups), frameon=False)
 
 
 def _draw_months(canvas: Canvas, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from enclave.model.table import ANY, COEFFICIENTS, Group, ReleasableFigure, Statistic
 from enclave.report.quality import number_cell
-from enclave.report.sheet import GROUP_ORDER, Cell, Format, Sheet, percent
+from enclave.report.sheet import GROUP_ORDER, Cell, Format, Line, Sheet, percent
 from enclave.report.texts import text
 
 Place = tuple[str, str, Group, Statistic, str]
@@ -29,6 +29,8 @@ class Grid:
 def grid(sheet: Sheet) -> Grid:
     """The data table of a sheet."""
     match sheet.kind:
+        case "change":
+            return _means(sheet)
         case "loan_share":
             return _months(sheet)
         case "share":
@@ -38,6 +40,42 @@ def grid(sheet: Sheet) -> Grid:
     if sheet.quality:
         return _looked_at(sheet)
     return Grid(sheet.columns, tuple(tuple((cell.shown(),) for cell in line.cells) for line in sheet.lines), headings=2)
+
+
+def _means(sheet: Sheet) -> Grid:
+    """Mean and change, each for every group, down; the time points across. The first has no change from itself."""
+    lines = {(one.figure.statistic, one.figure.group, one.figure.time_point): one for one in sheet.lines}
+    groups = [group for group in GROUP_ORDER if any(group is of for _, of, _ in lines)]
+    first = next(iter(sheet.time_points.values()))
+    measures = {
+        Statistic.MEAN: text("column", "mean"),
+        Statistic.MEAN_CHANGE: text("measure", "change_from", first=first.lower()),
+    }
+    rows = [
+        (
+            (name,),
+            (text("group", group),),
+            *(_with_limits(lines.get((statistic, group, moment))) for moment in sheet.time_points),
+        )
+        for statistic, name in measures.items()
+        for group in groups
+    ]
+    header = (text("column", "measure"), text("column", "group"), *sheet.time_points.values())
+    return Grid(header, tuple(rows), headings=2, together=len(groups))
+
+
+def _with_limits(line: Line | None) -> tuple[str, ...]:
+    """A mean or its change; below it its interval, where it has one, and n."""
+    if line is None:
+        return ("",)
+    number, low, high = line.cells[3:6]
+    if line.figure.withheld is not None:
+        return (number.shown(),)
+    n = text("grid", "people", n=line.figure.denominator or 0)
+    if line.figure.low is None:
+        return (number.shown(), n)
+    key = "interval_change" if line.figure.statistic is Statistic.MEAN_CHANGE else "interval_share"
+    return (number.shown(), text("grid", key, low=low.shown(), high=high.shown()), n)
 
 
 def share_cell(figure: ReleasableFigure) -> Cell:

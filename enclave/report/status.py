@@ -29,7 +29,7 @@ def status_page(
 ) -> bytes:
     """The page as UTF-8; `alarm` stands on top in red, `facts` are large numbers with their captions.
 
-    `figures` are `<svg>` elements of ours (`report/traffic.py`), which stand on the page as they are.
+    `figures` are `<svg>` elements of ours (`report/traffic.py`), which stand after the first block as they are.
     """
     environment = Environment(
         loader=PackageLoader("enclave.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True

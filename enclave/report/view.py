@@ -69,7 +69,7 @@ def _change_sheet(table: ReleasableTable, declared: ChangeTable, definition: Def
         title=declared.label.nb,
         columns=tuple(text("column", key) for key in ("measure", "group", "n", "mean", "low", "high")),
         lines=tuple(lines),
-        notes=(*own, text("notes", "change")),
+        notes=(*own, text("notes", "below_mean"), text("notes", "change")),
         scale=scale,
         categories={declared.variable: variable.label.nb},
         time_points=time_points,

@@ -66,6 +66,8 @@ class _Numbers(HTMLParser):
             self.rows.append([])
         if tag in {"td", "th"}:
             self._cell = ""
+        elif self._cell is not None:
+            self._cell += " "
 
     def handle_data(self, data: str) -> None:
         if self._cell is not None:
@@ -109,12 +111,29 @@ def test_page_workbook_and_csv_agree_on_every_number(package: dict[str, bytes]) 
     sheet = book["Selvvurdert arbeidsevne"]
     rows = _csv_rows(package["csv/work_ability.csv"])
     assert len(rows) == 1 + 9
-    for index, row in enumerate(rows[1:]):
-        on_page = [found[2:] for found in parser.rows if found[:2] == row[:2] and len(found) == 6]
-        numbers = [number.replace(",", ".").replace("+", "").replace("−", "-") for number in on_page[0]]
-        assert [float(number) for number in numbers] == [float(number.replace(",", ".")) for number in row[2:6]]
+    on_page = _means_on_page(parser.rows)
+    assert len(on_page) == len(rows) - 1
+    for index, (measure, group, *written) in enumerate(row[:6] for row in rows[1:]):
+        moment = measure.split(" → ")[-1]
+        numbers = [float(number.replace(",", ".")) for number in written]
+        assert on_page["→" in measure, group, moment] == [*numbers[1:], numbers[0]]
         in_book = [sheet.cell(4 + index, column).value for column in range(3, 7)]
-        assert in_book == [float(number) for number in numbers]
+        assert in_book == numbers
+
+
+def _means_on_page(rows: list[list[str]]) -> dict[tuple[bool, str, str], list[float]]:
+    """Number, interval and n by (whether it is a change, group, time point), of the first table of the page."""
+    moments = rows[0][2:]
+    table = rows[1 : next(at for at, row in enumerate(rows[1:], 1) if len(row) > 2 + len(moments))]
+    found, is_change = {}, False
+    for row in table:
+        if len(row) == 2 + len(moments):
+            is_change = row.pop(0).startswith("Endring")
+        for moment, cell in zip(moments, row[1:], strict=True):
+            if cell:
+                numbers = re.findall(r"[+−]?\d+(?:,\d+)?", cell.replace("–", " "))
+                found[is_change, row[0], moment] = [float(one.replace(",", ".").replace("−", "-")) for one in numbers]
+    return found
 
 
 def test_the_numbers_are_those_of_the_releasable_table(package: dict[str, bytes]) -> None:
