@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import cast
@@ -30,7 +30,7 @@ from enclave.wiring import open_log, utc_now
 from jobs.schedule import JOBS
 from tests.identity.numbers import synthetic
 from tests.jobs.clinics import CLOSED, COURSES, REGISTRY, TODAY, Course, Server
-from tests.kills.forks import Forks
+from tests.kills.forks import Forks, Request
 
 UNIVERSITY = "universitet"
 LIKE = [Course("alfa", f"Like-{n}", synthetic(date(1970, 5, 1 + n), 40 + n), date(CLOSED, 5, 20)) for n in range(14)]
@@ -202,6 +202,34 @@ def test_who_withdraws_before_it_is_sealed_is_taken_out(server: Server) -> None:
     server.run("release")
 
     assert len(drafted(server)) == before - 1
+
+
+def test_killed_anywhere_it_is_lent_once_and_ended_once(server: Server) -> None:
+    """Killed at every third effect of `release` and run again, there is one draft of it; and one end, confirmed."""
+    request_id = desk(server).open_extract(terms(server))
+    server.desk.approve_request(request_id, server.sign(request_id))
+
+    def lent() -> tuple[object, ...]:
+        drafts = server.folder.registry(REGISTRY).root / "drafts" / "release"
+        made = [(one.kind, one.recipient, one.subject, one.state) for one in server.releases(Kind.EXTRACT)]
+        return made, len(drafted(server)), len(list(drafts.iterdir())), only(server).state
+
+    _kill_release_everywhere(server, lent)
+    server.run("release", "seal", "deliver")
+    closing = desk(server).close_extract("uttrekk-1", b"Vi bekrefter at alt er slettet.", "2026/6")
+    _kill_release_everywhere(server, lambda: (only(server).state, find_request(server.control, closing).state))
+
+
+def _kill_release_everywhere(server: Server, outcome: Callable[[], object]) -> None:
+    request = Request(str(server.folder.root), "release")
+    with server.undone():
+        whole = server.forks.run(request)
+        expected = outcome()
+    for at in range(1, len(whole.effects) + 1, 3):
+        with server.undone():
+            assert server.forks.run(replace(request, at=at)).killed
+            server.run("release")
+            assert outcome() == expected, whole.effects[at - 1]
 
 
 def test_so_few_that_nobody_is_hidden_are_not_lent(server: Server) -> None:

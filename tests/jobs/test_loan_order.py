@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text, update
 
 from enclave.audit.record import Position
+from enclave.control.institutions import find_institution
 from enclave.control.loans import find_loan
 from enclave.control.requests import find_request
 from enclave.control.tables import institution, request
@@ -18,6 +19,8 @@ from enclave.flow import ReleaseState, RequestState
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.model.purpose import Purpose
+from enclave.registrar import Registrar
+from enclave.settings import read_settings
 from enclave.status import look
 from enclave.wiring import open_log, utc_now
 from tests.jobs.clinics import COURSES, ELSEWHERE, LENDER, OLD, REGISTRY, SHARED, TODAY, Server
@@ -263,3 +266,22 @@ def test_killed_anywhere_there_is_one_order(server: Server) -> None:
             assert the_list(server) == ASKED_ABOUT, whole.effects[at - 1]
             drafts = server.folder.registry(REGISTRY).root / "drafts" / "link"
             assert len(list(drafts.iterdir())) == 1
+
+
+def test_killed_anywhere_the_lenders_key_is_changed_once(server: Server) -> None:
+    """Killed at every effect of `rights` and run again, the lender has the key that two people chose, and is known."""
+    second = age.new_identity()[1]
+    registrar = Registrar(server.folder, read_settings(server.folder.settings), REGISTRY)
+    request_id = registrar.ask_for_recipient_key(LENDER, second, "2026/7")
+    registrar.approve_request(request_id, server.sign(request_id))
+    with server.undone():
+        whole = server.forks.run(Request(str(server.folder.root), "rights"))
+    assert whole.code == 0
+    for at in range(1, len(whole.effects) + 1):
+        with server.undone():
+            assert server.forks.run(Request(str(server.folder.root), "rights", at=at)).killed
+            server.run("rights")
+
+            changed = find_institution(server.control, REGISTRY, LENDER)
+            state = find_request(server.control, request_id).state
+            assert (changed.age_key, state) == (second, RequestState.DONE), whole.effects[at - 1]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from enclave.status import look
 from enclave.wiring import open_log, utc_now
 from jobs import link as link_job
 from tests.jobs.clinics import CLOSED, ELSEWHERE, LENDER, OLD, REGISTRY, TODAY, Server
-from tests.kills.forks import Forks
+from tests.kills.forks import Forks, Request
 
 LOAN = "nav-2026"
 MODEL = Path(__file__).parents[1] / "linkage" / "model.json"
@@ -185,6 +186,27 @@ def test_a_loan_carried_in_is_linked_in_three_passes_after_a_persons_decision(se
     page = (server.folder.pages / f"{REGISTRY}-linkage-{LOAN}.html").read_text(encoding="utf-8")
     for said in ("probabilistic", "hidden", "By institution", "artikkel 9", "standardised difference", "test-1"):
         assert said in page
+
+
+def test_killed_anywhere_a_person_is_asked_once(server: Server) -> None:
+    """Killed at every third effect of `link` and run again, the same kinds wait for a person, and nothing is linked."""
+    desk(server).receive_loan(carried_in(server, GOOD))
+    request = Request(str(server.folder.root), "link")
+
+    def asked() -> tuple[object, ...]:
+        drops = [(drop.state, drop.reason) for drop in drops_of(server.control, REGISTRY) if drop.loan_id]
+        return the_loan(server).state, the_loan(server).review, drops, len(releases_of(server.control, REGISTRY))
+
+    with server.undone():
+        whole = server.forks.run(request)
+        expected = asked()
+    assert expected[1]
+    for at in range(1, len(whole.effects) + 1, 3):
+        with server.undone():
+            assert server.forks.run(replace(request, at=at)).killed
+            server.run("link")
+            assert asked() == expected, whole.effects[at - 1]
+            assert server.holds("snekker", OLD[0].person) == []
 
 
 @pytest.mark.parametrize("decision", ["rejected", "never made"])
