@@ -129,14 +129,12 @@ class VaultReader:
         """The name of each (domain, text), under whichever index key it stands, and its index under the newest."""
         newest, *older = self._keys.index_versions
         index = self._blind(texts, newest)
-        found = by_index(connection, table, column, index, newest)
-        names = [found.get(bidx) for bidx in index]
+        names = by_index(connection, table, column, index, newest)
         for version in older:
             missing = [place for place, name in enumerate(names) if name is None]
             blinded = self._blind([texts[place] for place in missing], version)
-            found = by_index(connection, table, column, blinded, version)
-            for place, bidx in zip(missing, blinded, strict=True):
-                names[place] = found.get(bidx)
+            for place, name in zip(missing, by_index(connection, table, column, blinded, version), strict=True):
+                names[place] = name
         return names, index
 
     def _blind(self, texts: Sequence[tuple[str, str]], version: int) -> list[bytes]:
@@ -272,14 +270,15 @@ def _name(
     # the table grows at its end. The order of an index tells nothing of the names, which are drawn at random.
     order = sorted(range(len(places)), key=columns["bidx"].__getitem__)
     in_order = {
-        name: [values[at] for at in order] if isinstance(values, list) else values for name, values in columns.items()
+        name: list(map(values.__getitem__, order)) if isinstance(values, list) else values
+        for name, values in columns.items()
     }
-    insert_all(connection, table, in_order)
-    standing = by_index(connection, table, column, columns["bidx"], columns["index_key_version"])
-    for place, bidx in zip(places, columns["bidx"], strict=True):
-        names[place] = standing[bidx]
-    drawn = zip(columns["bidx"], columns[column], strict=True)
-    return [name for bidx, name in drawn if standing[bidx] == name]
+    drawn = standing = columns[column]
+    if insert_all(connection, table, in_order) < len(places):
+        standing = by_index(connection, table, column, columns["bidx"], columns["index_key_version"])
+    for place, name in zip(places, standing, strict=True):
+        names[place] = name
+    return [ours for ours, name in zip(drawn, standing, strict=True) if ours == name]
 
 
 def _new_names(count: int) -> list[bytes]:

@@ -1,9 +1,10 @@
 """Many rows into and out of the vault at a time: tuples for SQLite, one parameter for each column on PostgreSQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, LargeBinary, Table, cast, func, select
+from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Integer, LargeBinary, Table, cast, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
@@ -15,62 +16,74 @@ _MANY = 8
 T = TypeVar("T")
 
 
-def insert_all(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any] | str | int]) -> None:
-    """Insert rows given as columns, many at a time, but none whose key is taken; a single value stands in every row."""
+def insert_all(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any] | str | int]) -> int:
+    """Insert rows given as columns, many at a time, but none whose key is taken; answers how many were inserted.
+
+    A single value stands in every row.
+    """
     listed = {name: values for name, values in columns.items() if not isinstance(values, str | int)}
     same = {name: value for name, value in columns.items() if isinstance(value, str | int)}
-    count = len(next(iter(listed.values())))
+    count, inserted = len(next(iter(listed.values()))), 0
     for start in range(0, count, _WRITE_ROWS):
         chunk = {name: values[start : start + _WRITE_ROWS] for name, values in listed.items()}
         if connection.dialect.name == "postgresql":
-            _insert_columns(connection, table, chunk, same)
+            inserted += _insert_columns(connection, table, chunk, same)
         else:
             names = [*chunk, *same]
             marks = ", ".join("?" * len(names))
             statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of our own
-            rest = tuple(same.values())
-            rows = [(*row, *rest) for row in zip(*chunk.values(), strict=True)]
-            connection.exec_driver_sql(statement, rows)
+            rows = list(zip(*chunk.values(), *map(repeat, same.values()), strict=False))  # a repeat has no end
+            inserted += connection.exec_driver_sql(statement, rows).rowcount
+    return inserted
 
 
 def _insert_columns(
     connection: Connection, table: Table, chunk: Mapping[str, Sequence[Any]], same: Mapping[str, str | int]
-) -> None:
+) -> int:
     each = [_column(values, table.c[name].type) for name, values in chunk.items()]
     fixed = [cast(value, table.c[name].type) for name, value in same.items()]
     insertion = postgresql.insert(table).from_select([*chunk, *same], select(*each, *fixed))
-    connection.execute(insertion.on_conflict_do_nothing())
+    return connection.execute(insertion.on_conflict_do_nothing()).rowcount
 
 
 def by_index(
     connection: Connection, table: Table, column: str, index: Sequence[bytes], version: int
-) -> dict[bytes, bytes]:
-    """The name for each index that exists; asked in sorted order, which touches each page of the table once."""
-    if len(index) > READ_ROWS and len(index) * _MANY > _count(connection, table):
-        return _of_all(connection, table, column, set(index), version)
+) -> list[bytes | None]:
+    """The name that stands at each index, in the order given; asked in sorted order, which touches each page once."""
     found: dict[bytes, bytes] = {}
-    for chunk in chunks(sorted(index), READ_ROWS):
-        if connection.dialect.name == "postgresql":
-            named = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == version)
-            rows = connection.execute(named.where(among(connection, table.c.bidx, chunk)))
-        else:
-            marks = ", ".join("?" * len(chunk))
-            statement = f"SELECT bidx, {column} FROM {table.name} WHERE index_key_version = ? AND bidx IN ({marks})"  # noqa: S608  # names of our own
-            rows = connection.exec_driver_sql(statement, (version, *chunk))
-        found.update((bidx, name) for bidx, name in rows)
-    return found
+    if len(index) > READ_ROWS and len(index) * _MANY > _count(connection, table):
+        wanted = set(index)
+        every = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == version)
+        for rows in _tuples(connection.execution_options(yield_per=READ_ROWS).execute(every)):
+            found.update(row for row in rows if row[0] in wanted)
+    else:
+        for chunk in chunks(sorted(index), READ_ROWS):
+            for rows in _tuples(_select_some(connection, table, column, chunk, version)):
+                found.update(rows)
+    return [found.get(bidx) for bidx in index]
 
 
 def _count(connection: Connection, table: Table) -> int:
     return connection.scalar(select(func.count()).select_from(table)) or 0
 
 
-def _of_all(connection: Connection, table: Table, column: str, wanted: set[bytes], version: int) -> dict[bytes, bytes]:
-    statement = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == version)
-    found: dict[bytes, bytes] = {}
-    for rows in connection.execution_options(yield_per=READ_ROWS).execute(statement).partitions():
-        found.update((bidx, name) for bidx, name in rows if bidx in wanted)
-    return found
+def _select_some(
+    connection: Connection, table: Table, column: str, index: Sequence[bytes], version: int
+) -> CursorResult[Any]:
+    if connection.dialect.name == "postgresql":
+        named = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == version)
+        return connection.execute(named.where(among(connection, table.c.bidx, index)))
+    marks = ", ".join("?" * len(index))
+    statement = f"SELECT bidx, {column} FROM {table.name} WHERE index_key_version = ? AND bidx IN ({marks})"  # noqa: S608  # names of our own
+    return connection.exec_driver_sql(statement, (version, *index))
+
+
+def _tuples(result: CursorResult[Any]) -> Iterator[Sequence[Any]]:
+    """The driver's own tuples, many at a time: a row object for each of a million rows costs as much as reading it."""
+    cursor = result.cursor
+    while cursor is not None and (rows := cursor.fetchmany(READ_ROWS)):
+        yield rows
+    result.close()
 
 
 def _column(values: Sequence[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:
