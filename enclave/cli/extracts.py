@@ -14,7 +14,7 @@ from enclave.model.extract import ExtractTerms
 from enclave.wiring import utc_now
 
 if TYPE_CHECKING:
-    from enclave.extract_desk import ExtractDesk
+    from enclave.terminal.extract_desk import ExtractDesk
 
 app = typer.Typer(no_args_is_help=True, help="De-identified data lent to research.")
 
@@ -83,6 +83,6 @@ def close(
 
 
 def _extract_desk(session: Session) -> "ExtractDesk":
-    from enclave.extract_desk import ExtractDesk
+    from enclave.terminal.extract_desk import ExtractDesk
 
     return ExtractDesk(session.folder, session.settings, session.registry)

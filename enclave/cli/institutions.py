@@ -15,9 +15,9 @@ from enclave.control.sender_keys import keys_of
 from enclave.wiring import utc_now
 
 if TYPE_CHECKING:
-    from enclave.desk import Letter
-    from enclave.reception import Reception
-    from enclave.registrar import Registrar
+    from enclave.terminal.desk import Letter
+    from enclave.terminal.reception import Reception
+    from enclave.terminal.registrar import Registrar
 
 app = typer.Typer(no_args_is_help=True, help="Senders, lenders, recipients and their keys.")
 
@@ -182,7 +182,7 @@ def list_keys(
     as_json: Json = False,
 ) -> None:
     """List the keys that institutions sign and seal with, and when each holds."""
-    from enclave.registrar import name_of
+    from enclave.terminal.registrar import name_of
 
     session = open_session(context)
     known = keys_of(Control(session.folder.control), session.registry)
@@ -191,14 +191,14 @@ def list_keys(
 
 
 def _registrar(context: typer.Context) -> "Registrar":
-    from enclave.registrar import Registrar
+    from enclave.terminal.registrar import Registrar
 
     session = open_session(context)
     return Registrar(session.folder, session.settings, session.registry)
 
 
 def _reception(context: typer.Context) -> "Reception":
-    from enclave.reception import Reception
+    from enclave.terminal.reception import Reception
 
     session = open_session(context)
     return Reception(session.folder, session.settings, session.registry)

@@ -22,7 +22,7 @@ from enclave.wiring import utc_now
 from jobs.drafts import find_draft
 
 if TYPE_CHECKING:  # it loads the databases' libraries, which a listing has no use for
-    from enclave.loan_desk import LoanDesk
+    from enclave.terminal.loan_desk import LoanDesk
 
 explain(
     "R_LOAN_WORDS",
@@ -136,7 +136,7 @@ def review(
 
 
 def _loan_desk(session: Session) -> "LoanDesk":
-    from enclave.loan_desk import LoanDesk
+    from enclave.terminal.loan_desk import LoanDesk
 
     return LoanDesk(session.folder, session.settings, session.registry)
 

@@ -3,14 +3,14 @@
 from zoneinfo import ZoneInfo
 
 from enclave import durable
-from enclave.completeness import Deliveries, deliveries_seen
 from enclave.control.database import Control
 from enclave.control.loans import Loan, derived_of, loans_of
 from enclave.folders import WorkingFolder
 from enclave.report.linkage import linkage_blocks, linkage_facts
 from enclave.report.status import Block, status_page
 from enclave.settings import Settings
-from enclave.status import Status, look
+from enclave.terminal.completeness import Deliveries, deliveries_seen
+from enclave.terminal.status import Status, look
 from enclave.wiring import utc_now
 from jobs.reasons import meaning_of
 

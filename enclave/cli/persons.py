@@ -9,7 +9,7 @@ import typer
 
 from enclave.cli.session import open_session, say
 from enclave.crypto.secret import Secret
-from enclave.reidentification import ReidentificationDesk, Why
+from enclave.terminal.reidentification import ReidentificationDesk, Why
 
 app = typer.Typer(no_args_is_help=True, help="Withdrawal, merges and splits and, later, the other rights.")
 

@@ -11,8 +11,8 @@ import typer
 from enclave import durable
 from enclave.cli.pages import write_pages
 from enclave.cli.session import Json, open_session, say, show
-from enclave.doctor import Finding, examine
-from enclave.status import look
+from enclave.terminal.doctor import Finding, examine
+from enclave.terminal.status import look
 from enclave.wiring import utc_now
 from jobs.confine import landlock_version
 from jobs.road import run_once
@@ -40,8 +40,8 @@ def init(
     vault_database: Annotated[str, typer.Option(help="postgresql+psycopg://… of another database and role.")] = "",
 ) -> None:
     """Make a working folder: settings, keys, log, empty databases. Refuses to overwrite."""
-    from enclave.desk import acting_person
     from enclave.founding import CONFIG, Founding, found
+    from enclave.terminal.desk import acting_person
 
     values: dict[str, str | int | float] = {
         "server": server,
@@ -124,7 +124,7 @@ def recover_server(
     ] = None,
 ) -> None:
     """Without --signature print the statement to be signed; with it let the server run again."""
-    from enclave.recovery import recover, state_why
+    from enclave.terminal.recovery import recover, state_why
 
     session = open_session(context)
     if signature is None:

@@ -17,7 +17,7 @@ from enclave.folders import WorkingFolder
 from enclave.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # it loads the databases' libraries, which a listing has no use for
-    from enclave.desk import Desk
+    from enclave.terminal.desk import Desk
 
 explain(
     "R_WHICH_REGISTRY",
@@ -43,7 +43,7 @@ class Session:
     @property
     def desk(self) -> "Desk":
         """The terminal's acts; halts while the server is halted."""
-        from enclave.desk import Desk
+        from enclave.terminal.desk import Desk
 
         return Desk(self.folder, self.settings, self.registry)
 

@@ -24,12 +24,12 @@ from enclave.demo.institutions import REGISTRY, Correspondent, new_correspondent
 from enclave.demo.operator import Operator
 from enclave.demo.people import INSTITUTIONS, PARTICIPANTS, YEARS, Course, people
 from enclave.demo.summary import Remains, write_summary
-from enclave.desk import Desk
 from enclave.errors import Refused
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG
 from enclave.grants import Folder
 from enclave.settings import read_settings
+from enclave.terminal.desk import Desk
 from enclave.wiring import utc_now
 
 LENDERS_NAME = "NAV (simulert)"

@@ -26,15 +26,15 @@ from tests.architecture.sources import imports_of, modules
 KINDS = (DropState, LoanState, ReleaseState, RequestState)
 STATES: set[State] = set(chain.from_iterable(KINDS))
 AT_THE_TERMINAL = {
-    "enclave/desk.py",
-    "enclave/escrow.py",
+    "enclave/terminal/desk.py",
+    "enclave/terminal/escrow.py",
     "enclave/founding.py",
-    "enclave/key_desk.py",
-    "enclave/loan_desk.py",
-    "enclave/reception.py",
-    "enclave/recovery.py",
-    "enclave/registrar.py",
-    "enclave/reidentification.py",
+    "enclave/terminal/key_desk.py",
+    "enclave/terminal/loan_desk.py",
+    "enclave/terminal/reception.py",
+    "enclave/terminal/recovery.py",
+    "enclave/terminal/registrar.py",
+    "enclave/terminal/reidentification.py",
 }
 THE_RECORDER = "enclave/audit/acts.py"
 

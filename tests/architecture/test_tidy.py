@@ -74,7 +74,7 @@ WRITES_FOR_A_REASON = {
     "enclave/cli/client.py": "the institution's side, which also runs on Windows",
     "enclave/demo/airlock.py": "the airlock's side of the demo",
     "enclave/demo/walk.py": "clears the embedded airlock away at the end of the demo",
-    "enclave/recovery.py": "sets a damaged log aside as a whole folder",
+    "enclave/terminal/recovery.py": "sets a damaged log aside as a whole folder",
 }
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from enclave.crypto.keyring import Keyring
-from enclave.escrow import ESCROWED
+from enclave.terminal.escrow import ESCROWED
 from tests.jobs.working import REGISTRY, founded
 
 ROOT = Path(__file__).parents[2]

@@ -24,16 +24,16 @@ from enclave.control.releases import releases_of
 from enclave.crypto.keyring import Keyring
 from enclave.crypto.passphrase import read_passphrase
 from enclave.demo.airlock import make_folders
-from enclave.desk import Letter
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.grants import Access, Folder, Passphrases
 from enclave.model.draft import Kind
-from enclave.reception import Reception
 from enclave.registry.load import load
 from enclave.release.drafts import open_draft
 from enclave.settings import read_settings
 from enclave.store import schema
+from enclave.terminal.desk import Letter
+from enclave.terminal.reception import Reception
 from enclave.wiring import Wiring, open_log
 from jobs.admit import admit
 from jobs.collect import collect

@@ -25,7 +25,6 @@ from enclave.control.loans import find_loan
 from enclave.control.releases import Release, releases_of
 from enclave.crypto import keyring
 from enclave.crypto.secret import Secret
-from enclave.desk import Desk, Letter
 from enclave.flow import ReleaseState
 from enclave.folders import RegistryFolder, WorkingFolder
 from enclave.founding import CONFIG, Founding, found
@@ -34,6 +33,7 @@ from enclave.model.loan import LoanAgreement
 from enclave.registry.definition import Definition
 from enclave.registry.load import load
 from enclave.settings import read_settings
+from enclave.terminal.desk import Desk, Letter
 from tests.identity.numbers import synthetic
 from tests.servers.sshd import Sshd, new_key
 

@@ -19,7 +19,6 @@ from enclave.crypto import age, sshsig
 from enclave.crypto.keyring import Keyring
 from enclave.crypto.secret import Secret
 from enclave.demo.airlock import make_folders
-from enclave.desk import Desk, Letter
 from enclave.flow import ReleaseState
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
@@ -28,6 +27,7 @@ from enclave.model.draft import Draft, Kind
 from enclave.registry.load import load
 from enclave.release.drafts import open_draft
 from enclave.settings import read_settings
+from enclave.terminal.desk import Desk, Letter
 from enclave.wiring import Wiring
 from jobs.drafts import find_draft
 from tests.identity.numbers import synthetic

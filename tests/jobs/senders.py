@@ -16,16 +16,16 @@ from enclave.crypto import sshsig
 from enclave.crypto.keyring import Keyring
 from enclave.crypto.secret import Secret
 from enclave.demo.airlock import make_folders
-from enclave.desk import Letter
 from enclave.flow import DropState
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.grants import Folder
 from enclave.model.draft import Draft, Kind
-from enclave.registrar import Registrar
 from enclave.registry.load import load
 from enclave.release.drafts import open_draft
 from enclave.settings import read_settings
+from enclave.terminal.desk import Letter
+from enclave.terminal.registrar import Registrar
 from jobs.admit import admit
 from jobs.checkpoint import checkpoint
 from jobs.collect import collect

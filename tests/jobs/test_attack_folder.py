@@ -17,7 +17,6 @@ from enclave.control.requests import Request, find_request, requests_of
 from enclave.control.runs import current_definition
 from enclave.crypto import age, keyring, sshsig
 from enclave.crypto.secret import Secret
-from enclave.desk import Desk
 from enclave.errors import Refused
 from enclave.flow import ReleaseState, RequestState
 from enclave.folders import WorkingFolder
@@ -25,10 +24,11 @@ from enclave.founding import CONFIG
 from enclave.grants import Folder
 from enclave.halted import halt_mark
 from enclave.model.draft import Draft, DraftFile, Kind
-from enclave.recovery import recover, state_why
 from enclave.registry.load import load
 from enclave.release import bundle
 from enclave.settings import read_settings
+from enclave.terminal.desk import Desk
+from enclave.terminal.recovery import recover, state_why
 from jobs import seal as sealing
 from jobs.checkpoint import checkpoint
 from jobs.drafts import write_draft

@@ -14,7 +14,6 @@ from enclave.control.institutions import Institution, add_institution
 from enclave.control.releases import releases_of
 from enclave.control.runs import runs_of
 from enclave.crypto import sshsig
-from enclave.desk import Desk
 from enclave.errors import Refused
 from enclave.flow import Act, DropState
 from enclave.folders import WorkingFolder
@@ -22,6 +21,7 @@ from enclave.halted import halt_mark
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
+from enclave.terminal.desk import Desk
 from jobs import link as linking
 from jobs import runner
 from tests.control.test_control import a_drop

@@ -20,7 +20,6 @@ from enclave.control.releases import releases_of
 from enclave.crypto import sshsig
 from enclave.crypto.secret import Secret
 from enclave.demo.airlock import make_folders
-from enclave.desk import Desk, Letter
 from enclave.errors import Refused
 from enclave.flow import DropState
 from enclave.folders import WorkingFolder
@@ -33,6 +32,7 @@ from enclave.model.draft import DraftFile, Kind
 from enclave.registry.load import load
 from enclave.release.leaks import has_control_digits
 from enclave.settings import read_settings
+from enclave.terminal.desk import Desk, Letter
 from jobs import admit as admitting
 from jobs import collect as collecting
 from tests.identity.numbers import synthetic

@@ -19,13 +19,13 @@ from enclave.control.tables import institution
 from enclave.crypto import age, sshsig
 from enclave.demo.airlock import make_folders
 from enclave.errors import Refused
-from enclave.extract_desk import ExtractDesk
 from enclave.flow import ReleaseState, RequestState
 from enclave.model.draft import Kind
 from enclave.model.extract import ExtractTerms
 from enclave.model.purpose import Purpose
 from enclave.settings import read_settings
-from enclave.status import look
+from enclave.terminal.extract_desk import ExtractDesk
+from enclave.terminal.status import look
 from enclave.wiring import open_log, utc_now
 from jobs.schedule import JOBS
 from tests.identity.numbers import synthetic

@@ -13,7 +13,7 @@ from enclave.crypto.secret import Secret
 from enclave.errors import Refused
 from enclave.flow import ReleaseState, RequestState
 from enclave.model.draft import Draft, Kind, NamedDraft
-from enclave.status import look
+from enclave.terminal.status import look
 from enclave.wiring import Wiring, utc_now
 from jobs.drafts import write_draft
 from tests.jobs.clinics import COURSES, DUE, LATE, NAMED, OLD, OPEN, REGISTRY, SHARED, Server, days_ago

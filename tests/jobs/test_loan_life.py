@@ -17,8 +17,6 @@ from enclave.control.requests import requests_of
 from enclave.control.tables import loan
 from enclave.crypto import sshsig
 from enclave.crypto.keystore import Keystore
-from enclave.desk import Desk
-from enclave.doctor import examine
 from enclave.errors import Refused
 from enclave.flow import LoanState, ReleaseState, RequestState
 from enclave.folders import WorkingFolder
@@ -26,7 +24,9 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
-from enclave.status import look
+from enclave.terminal.desk import Desk
+from enclave.terminal.doctor import examine
+from enclave.terminal.status import look
 from tests.identity.numbers import synthetic
 from tests.jobs.working import founded
 

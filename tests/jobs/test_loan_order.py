@@ -19,9 +19,9 @@ from enclave.flow import ReleaseState, RequestState
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.model.purpose import Purpose
-from enclave.registrar import Registrar
 from enclave.settings import read_settings
-from enclave.status import look
+from enclave.terminal.registrar import Registrar
+from enclave.terminal.status import look
 from enclave.wiring import open_log, utc_now
 from tests.jobs.clinics import COURSES, ELSEWHERE, LENDER, OLD, REGISTRY, SHARED, TODAY, Server
 from tests.kills.forks import Forks, Request

@@ -21,11 +21,11 @@ from enclave.errors import Refused
 from enclave.flow import LoanState
 from enclave.founding import CONFIG
 from enclave.grants import Folder
-from enclave.loan_desk import LoanDesk
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
-from enclave.status import look
+from enclave.terminal.loan_desk import LoanDesk
+from enclave.terminal.status import look
 from enclave.wiring import open_log, utc_now
 from jobs import link as link_job
 from tests.jobs.clinics import CLOSED, ELSEWHERE, LENDER, OLD, REGISTRY, TODAY, Server

@@ -11,7 +11,7 @@ from enclave.crypto.secret import Secret
 from enclave.errors import Refused
 from enclave.flow import RequestState
 from enclave.model.purpose import Purpose
-from enclave.status import look
+from enclave.terminal.status import look
 from enclave.wiring import open_log, utc_now
 from tests.identity.numbers import number
 from tests.jobs.clinics import COURSES, OLD, REGISTRY, SHARED, InProcess, Server, someone

@@ -18,7 +18,7 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind
 from enclave.model.purpose import Purpose
 from enclave.registry.load import load
-from enclave.status import look
+from enclave.terminal.status import look
 from enclave.wiring import utc_now
 from tests.jobs.clinics import REGISTRY, Course, Server, days_ago, someone
 from tests.kills.forks import Forks, Request

@@ -14,10 +14,10 @@ from enclave.control.requests import find_request, requests_of
 from enclave.crypto.keyring import KEY_KINDS, Keyring
 from enclave.errors import Halt, Refused
 from enclave.flow import RequestState
-from enclave.key_desk import ROTATED, KeyDesk, keys_of
 from enclave.model.purpose import Purpose
 from enclave.settings import read_settings
 from enclave.store.engines import sqlcipher_engine
+from enclave.terminal.key_desk import ROTATED, KeyDesk, keys_of
 from tests.jobs.clinics import COURSES, REGISTRY, TODAY, InProcess, Server
 from tests.kills.forks import Forks, Request
 

@@ -15,8 +15,8 @@ from enclave.errors import Refused
 from enclave.flow import ReleaseState, RequestState
 from enclave.grants import Passphrases
 from enclave.model.draft import Kind
-from enclave.registrar import name_of
-from enclave.status import look
+from enclave.terminal.registrar import name_of
+from enclave.terminal.status import look
 from tests.jobs.senders import OTHER, REGISTRY, SENDER, Senders, arrival, new_server
 
 LATER = timedelta(days=40)

@@ -10,7 +10,7 @@ import pytest
 from enclave.control.drops import drops_of
 from enclave.flow import ReleaseState
 from enclave.model.draft import Kind
-from enclave.status import look
+from enclave.terminal.status import look
 from tests.jobs.senders import REGISTRY, SENDER, Senders, arrival, new_server
 
 FLOOD = "aaa"

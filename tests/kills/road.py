@@ -27,13 +27,13 @@ from enclave.control.requests import SIGNATURE_NAMESPACE, find_request
 from enclave.crypto import age, sshsig
 from enclave.crypto.secret import Secret
 from enclave.demo.airlock import make_folders
-from enclave.desk import Desk, Letter
 from enclave.flow import ReleaseState
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.model.loan import LoanAgreement
 from enclave.registry.load import load
 from enclave.settings import Settings, read_settings
+from enclave.terminal.desk import Desk, Letter
 from tests.identity.numbers import synthetic
 
 REGISTRY = "kar"

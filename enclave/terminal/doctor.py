@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from enclave.alarms import endings, facts_of
 from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
 from enclave.control.loans import loans_of
@@ -21,7 +20,8 @@ from enclave.folders import WorkingFolder
 from enclave.grants import Passphrases
 from enclave.halted import require_not_halted
 from enclave.settings import Settings
-from enclave.status import REMIND_DAYS
+from enclave.terminal.alarms import endings, facts_of
+from enclave.terminal.status import REMIND_DAYS
 from enclave.wiring import SERVER_KEYS, open_log, utc_now
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024

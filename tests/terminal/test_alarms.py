@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from enclave.alarms import Facts, alarms_of, endings
 from enclave.control.agreements import Agreement
 from enclave.control.institutions import Institution
 from enclave.control.sender_keys import SenderKey
 from enclave.flow import DropState
+from enclave.terminal.alarms import Facts, alarms_of, endings
 from tests.control.test_control import a_drop
 
 NOW = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, Refused
-from enclave.escrow import ESCROWED, EscrowDesk
 from enclave.folders import WorkingFolder
-from enclave.key_desk import KeyDesk
 from enclave.settings import read_settings
+from enclave.terminal.escrow import ESCROWED, EscrowDesk
+from enclave.terminal.key_desk import KeyDesk
 from enclave.wiring import open_log
 from tests.jobs.working import REGISTRY, founded, wired
 
@@ -116,7 +116,7 @@ def test_the_commands(tmp_path: Path) -> None:
 
     def typed(*words: str, lines: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "enclave", "--config", str(folder.settings), "key", *words]
-        return subprocess.run(command, capture_output=True, input=lines, cwd=Path(__file__).parents[1])
+        return subprocess.run(command, capture_output=True, input=lines, cwd=Path(__file__).parents[2])
 
     papers, escrowed, into = (str(tmp_path / name) for name in ("papers", "escrow.age", "into"))
     assert typed("ceremony", papers).stdout.count(b"shred") == 3

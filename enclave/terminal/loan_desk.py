@@ -13,11 +13,11 @@ from enclave.audit.record import Purpose
 from enclave.control.drops import Drop, add_drop, find_drop
 from enclave.control.loans import Loan, find_loan, keep_review
 from enclave.crypto import age
-from enclave.desk import Desk
 from enclave.errors import Refused, explain
 from enclave.flow import Act, DropState, LoanState
 from enclave.grants import Folder
 from enclave.model.drop import SealedDrop
+from enclave.terminal.desk import Desk
 from enclave.wiring import utc_now
 
 explain(

@@ -39,9 +39,9 @@ from enclave.grants import Folder, Passphrases
 from enclave.halted import require_not_halted
 from enclave.model.loan import LoanAgreement
 from enclave.registry.load import LoadedDefinition, load, load_kept
-from enclave.roles import require_data_processor
 from enclave.second_person import verify_second_person
 from enclave.settings import Settings
+from enclave.terminal.roles import require_data_processor
 from enclave.wiring import open_log, utc_now
 
 explain(

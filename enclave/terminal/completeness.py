@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from enclave.alarms import Alarm, Facts, facts_of
 from enclave.control.database import Control
 from enclave.control.deliveries import Delivery, deliveries_of
 from enclave.control.runs import current_definition
@@ -17,6 +16,7 @@ from enclave.flow import DropState
 from enclave.folders import WorkingFolder
 from enclave.registry.definition import Definition
 from enclave.registry.load import load_kept
+from enclave.terminal.alarms import Alarm, Facts, facts_of
 
 DAYS_DRAWN = 60
 CLOSES_WITHIN = timedelta(days=30)

@@ -6,9 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from enclave.alarms import Facts
 from enclave.cli.pages import write_pages
-from enclave.completeness import Expected, Traffic, Year, closing_of, expected_of, traffic_of, years_of
 from enclave.control.agreements import Agreement
 from enclave.control.deliveries import Delivery, deliveries_of, note_deliveries
 from enclave.control.drops import Drop
@@ -17,6 +15,8 @@ from enclave.flow import DropState
 from enclave.founding import CONFIG
 from enclave.registry.load import load
 from enclave.settings import read_settings
+from enclave.terminal.alarms import Facts
+from enclave.terminal.completeness import Expected, Traffic, Year, closing_of, expected_of, traffic_of, years_of
 from tests.control.test_control import a_drop
 from tests.jobs.senders import SENDER, arrival, new_server
 

@@ -15,7 +15,6 @@ from enclave.crypto import keyring
 from enclave.crypto.allowed_signers import fingerprint
 from enclave.crypto.passphrase import new_passphrase, read_passphrase
 from enclave.crypto.secret import Secret
-from enclave.desk import Desk
 from enclave.errors import Refused, explain
 from enclave.flow import Act
 from enclave.grants import Passphrases
@@ -25,6 +24,7 @@ from enclave.release.gate import admit
 from enclave.release.kit import KitFor, kit
 from enclave.release.letter import LetterContent, letter_page
 from enclave.release.mail import Mail, MailText, mail_text
+from enclave.terminal.desk import Desk
 from enclave.wiring import LARGEST_PASSPHRASE, open_log, utc_now
 
 explain(

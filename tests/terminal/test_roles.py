@@ -8,10 +8,10 @@ import pytest
 
 from enclave.control.requests import requests_of
 from enclave.crypto.secret import Secret
-from enclave.desk import Desk
 from enclave.errors import Refused
 from enclave.folders import WorkingFolder
 from enclave.settings import Roles, read_settings
+from enclave.terminal.desk import Desk
 from enclave.wiring import open_log
 from tests.jobs.working import REGISTRY, founded
 

@@ -8,10 +8,10 @@ from enclave.control.extracts import CLOSE as CLOSE_EXTRACT
 from enclave.control.extracts import EXTRACT, extracts_of, find_lent
 from enclave.control.institutions import find_institution
 from enclave.crypto import age
-from enclave.desk import Desk
 from enclave.errors import Refused, explain
 from enclave.model.extract import ExtractTerms
 from enclave.release.extract import lendable
+from enclave.terminal.desk import Desk
 from enclave.wiring import utc_now
 
 explain(

@@ -14,9 +14,9 @@ from enclave import durable
 from enclave.crypto import age, shares
 from enclave.crypto.keyring import Keyring
 from enclave.crypto.secret import Secret
-from enclave.desk import Desk
 from enclave.errors import Refused, Rejected, explain
 from enclave.flow import Act
+from enclave.terminal.desk import Desk
 
 explain(
     "R_CEREMONY_DONE",

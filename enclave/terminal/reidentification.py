@@ -15,10 +15,10 @@ from enclave.audit.record import Purpose
 from enclave.control.requests import find_request
 from enclave.crypto import age, keyring
 from enclave.crypto.keyring import Keyring
-from enclave.desk import Desk
 from enclave.errors import Refused, explain
 from enclave.flow import Act, RequestState
 from enclave.grants import Folder
+from enclave.terminal.desk import Desk
 from enclave.wiring import utc_now
 
 explain(

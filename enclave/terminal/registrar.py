@@ -15,12 +15,12 @@ from enclave.crypto import age
 from enclave.crypto.allowed_signers import fingerprint
 from enclave.crypto.passphrase import new_passphrase
 from enclave.crypto.secret import Secret
-from enclave.desk import public_line
 from enclave.errors import Refused, explain
 from enclave.flow import Act
 from enclave.grants import Passphrases
-from enclave.reception import Reception, next_key_id
 from enclave.release.letter import LetterContent, letter_page
+from enclave.terminal.desk import public_line
+from enclave.terminal.reception import Reception, next_key_id
 from enclave.wiring import utc_now
 
 explain(

@@ -23,13 +23,13 @@ from enclave.audit.record import Purpose
 from enclave.control.database import Control
 from enclave.control.tables import act
 from enclave.crypto import keyring
-from enclave.desk import acting_person
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import COMMAND_LINE
 from enclave.folders import WorkingFolder
 from enclave.halted import halt_mark, lift_halt
 from enclave.second_person import verify_second_person
 from enclave.settings import Settings
+from enclave.terminal.desk import acting_person
 from enclave.wiring import open_log, utc_now
 
 explain("R_NOT_HALTED", "The server is not halted; there is nothing to recover from.", "See `enclave status`.")

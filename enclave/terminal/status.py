@@ -7,8 +7,6 @@ from datetime import datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from enclave.alarms import alarms_of, facts_of
-from enclave.completeness import deliveries_seen
 from enclave.control.database import Control
 from enclave.control.drops import NETTSKJEMA, drops_of, unanswered_submissions
 from enclave.control.extracts import extracts_of
@@ -21,6 +19,8 @@ from enclave.flow import DropState, LoanState, ReleaseState, RequestState
 from enclave.folders import WorkingFolder
 from enclave.halted import halt_mark
 from enclave.settings import read_settings
+from enclave.terminal.alarms import alarms_of, facts_of
+from enclave.terminal.completeness import deliveries_seen
 
 CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
     {

@@ -17,11 +17,11 @@ from enclave.control.requests import requests_of
 from enclave.crypto import keyring
 from enclave.crypto.key_register import Registered, register, registered
 from enclave.crypto.keyring import KEY_KINDS, NEXT
-from enclave.desk import Desk
 from enclave.errors import Refused, explain
 from enclave.flow import Act, RequestState
 from enclave.folders import WorkingFolder
 from enclave.settings import Settings
+from enclave.terminal.desk import Desk
 from enclave.wiring import SERVER_KEYS, utc_now
 
 explain(

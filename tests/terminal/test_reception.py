@@ -30,9 +30,9 @@ from enclave.flow import Act
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG, Founding, found
 from enclave.grants import Passphrases
-from enclave.reception import Reception
 from enclave.release import letter
 from enclave.settings import read_settings
+from enclave.terminal.reception import Reception
 from enclave.wiring import open_log
 
 TODAY = date(2026, 11, 23)

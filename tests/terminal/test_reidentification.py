@@ -15,8 +15,8 @@ from enclave.control.requests import find_request
 from enclave.errors import Halt, Refused
 from enclave.flow import RequestState
 from enclave.grants import Folder
-from enclave.reidentification import ReidentificationDesk, Why, answer_name
 from enclave.settings import read_settings
+from enclave.terminal.reidentification import ReidentificationDesk, Why, answer_name
 from enclave.wiring import open_log
 from tests.jobs.clinics import OLD, REGISTRY, TODAY, InProcess, Server
 from tests.kills.forks import Forks, Request
@@ -170,7 +170,7 @@ def test_the_commands(server: Server) -> None:
     terms = ["--case-number", "2026/22", "--purpose", "data_quality", "--legal-basis", "gdpr-6-1-e", "--most", "2"]
     until = ["--until", (TODAY + timedelta(days=1)).isoformat()]
     typed = "\n".join(pseudonyms(server))
-    place = Path(__file__).parents[1]
+    place = Path(__file__).parents[2]
     filed = subprocess.run(
         [*command, "reidentify", *terms, *until], input=typed, capture_output=True, text=True, cwd=place
     )
