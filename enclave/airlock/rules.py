@@ -210,8 +210,10 @@ def peek(manifest: bytes) -> Peek:
     """What an outer manifest claims; never raises: nonsense is `admit`'s to reject, with an answer."""
     try:
         stated = json.loads(manifest)
-    except (ValueError, RecursionError):
+    except (json.JSONDecodeError, UnicodeDecodeError):
         return Peek(whole=False)
+    except (ValueError, RecursionError):
+        return Peek(whole=True)  # too many digits, too deep: no further byte makes sense of it
     if not isinstance(stated, dict):
         return Peek(whole=True)
     size, seq = stated.get("payload_size"), stated.get("seq")

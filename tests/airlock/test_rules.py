@@ -136,7 +136,12 @@ def test_a_manifest_or_signature_cut_anywhere_grows() -> None:
 
 
 @pytest.mark.parametrize(
-    "manifest", [b"[]", b"1", b'{"payload_size": -1}', b'{"payload_size": true}', b'{"payload_size": "9"}', b"{}"]
+    "manifest",
+    [
+        *(b"[]", b"1", b'{"payload_size": -1}', b'{"payload_size": true}', b'{"payload_size": "9"}', b"{}"),
+        pytest.param(b"[" * 60_000, id="nested beyond every parser's depth"),
+        pytest.param(b'{"v":' + b"9" * 60_000, id="a number beyond every parser's length"),
+    ],
 )
 def test_a_whole_manifest_that_says_nonsense_goes_on_to_be_rejected_with_an_answer(manifest: bytes) -> None:
     """It states no size, so nothing is waited for; `admit` rejects it and tells the sender why."""
@@ -171,11 +176,6 @@ def test_a_look_keeps_only_what_has_the_form_of_its_field(field: str, stated: ob
     """What a sender writes elsewhere in the manifest, or in another form, is not carried on."""
     seen = rules.peek(json.dumps({field: stated}).encode())
     assert getattr(seen, field) == (stated if kept else None)
-
-
-def test_a_deeply_nested_manifest_is_only_not_whole() -> None:
-    """Brackets beyond every parser's depth are nonsense like other nonsense."""
-    assert not rules.peek(b"[" * 60_000).whole
 
 
 def test_patience_ends() -> None:
