@@ -4,7 +4,8 @@ Research extracts that two people asked for are made here too. The national page
 people.
 """
 
-from enclave import __version__
+from dataclasses import dataclass
+
 from enclave.audit.record import Purpose as Why
 from enclave.control.extracts import CLOSE, EXTRACT
 from enclave.control.institutions import find_institution
@@ -16,21 +17,34 @@ from enclave.disclosure.policy import policy_for
 from enclave.disclosure.suppress import withheld_texts
 from enclave.errors import Refused
 from enclave.flow import Act, RequestState
-from enclave.model.draft import Draft, Kind, NamedDraft
+from enclave.model.draft import Draft, DraftFile, Kind, NamedDraft
 from enclave.model.extract import ExtractTerms
 from enclave.model.pseudonymous import PSEUDONYM
 from enclave.model.table import ReleasableTable, ResultTable, Withheld
 from enclave.release.extract import extract_files
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
-from enclave.report.results import result_files
 from enclave.second_person import verify_second_person
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
 from jobs.extracts import lent_courses, require_as_signed
+from jobs.layout import Package, lay_out_all
 from jobs.link_rates import link_rates
 from jobs.requested import require_state, to_carry_out
 from jobs.site import new_site, newest_borrowed
+
+
+@dataclass(frozen=True)
+class Due:
+    """A package that is due: the newest tables of an institution and period, what it is shown, and what of it is new.
+
+    `shown` begins with `tables` after disclosure control, in the same order.
+    """
+
+    recipient: str
+    tables: list[ResultTable]
+    shown: list[ReleasableTable]
+    new: list[ReleasableTable]
 
 
 def release(wiring: Wiring) -> dict[str, int]:
@@ -39,13 +53,18 @@ def release(wiring: Wiring) -> dict[str, int]:
     named = {stored.draft.sha256 for stored in wiring.registry_reader.drafts()}
     sweep_drafts(wiring, named | {one.draft_sha256 for one in releases_of(wiring.control, wiring.registry)})
     counts = {"drafts": 0, "repeated": 0, "sites": 0}
+    due: list[Due] = []
+    # What one institution is shown for one period forbids nothing to another, nor for another year.
     for (recipient, period), tables in _newest_tables(wiring).items():
         shown = _shown(wiring, recipient, period, tables)
         new = [table for table in shown if not _is_repeated(table)]
         counts["repeated"] += len(shown) - len(new)
         if new:
-            _draft(wiring, recipient, shown, new, tables)
-            counts["drafts"] += 1
+            due.append(Due(recipient, tables, shown, new))
+    packages = [_package(wiring, one) for one in due]
+    for one, files in zip(due, lay_out_all(packages, wiring.definition.definition), strict=True):
+        _draft(wiring, one, files)
+        counts["drafts"] += 1
     counts |= _answer_extracts(wiring)
     counts["sites"] = _draft_site(wiring)
     return counts
@@ -74,34 +93,21 @@ def _is_repeated(table: ReleasableTable) -> bool:
     return all(figure.withheld is Withheld.REPEATED for figure in table.figures)
 
 
-def _draft(
-    wiring: Wiring,
-    recipient: str,
-    shown: list[ReleasableTable],
-    new: list[ReleasableTable],
-    tables: list[ResultTable],
-) -> None:
-    loaded, state = wiring.definition, tables[0].state
-    withheld = frozenset().union(*(withheld_texts(table, part) for table, part in zip(tables, shown, strict=False)))
-    with wiring.acts.act(Act.RELEASE_DRAFT, "institution", recipient, counts={"tables": len(new)}) as act:
-        name = find_institution(wiring.control, wiring.registry, recipient).name
+def _package(wiring: Wiring, due: Due) -> Package:
+    name = find_institution(wiring.control, wiring.registry, due.recipient).name
+    return Package(tuple(due.shown), name, tuple(link_rates(wiring, due.shown)))
+
+
+def _draft(wiring: Wiring, due: Due, files: tuple[DraftFile, ...]) -> None:
+    loaded, state = wiring.definition, due.tables[0].state
+    withheld = frozenset().union(
+        *(withheld_texts(table, part) for table, part in zip(due.tables, due.shown, strict=False))
+    )
+    with wiring.acts.act(Act.RELEASE_DRAFT, "institution", due.recipient, counts={"tables": len(due.new)}) as act:
+        named_tables = tuple((table.table, table.period) for table in due.new)
         draft = admit_to_release(
-            Draft(
-                Kind.RELEASABLE_TABLE,
-                wiring.registry,
-                recipient,
-                state,
-                loaded.sha256,
-                result_files(
-                    shown,
-                    loaded.definition,
-                    recipient_name=name,
-                    code_version=__version__,
-                    link_rates=link_rates(wiring, shown),
-                ),
-                tuple((table.table, table.period) for table in new),
-            ),
-            recipient=recipient,
+            Draft(Kind.RELEASABLE_TABLE, wiring.registry, due.recipient, state, loaded.sha256, files, named_tables),
+            recipient=due.recipient,
             institutions=wiring.institution_ids,
             withheld_texts=withheld,
         )
