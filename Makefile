@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEBIAN_PARTS := openssh-server openssh-client p7zip-full gnupg postgresql chromium libreoffice-calc-nogui systemd strace
 
-.PHONY: demo compiled test test-long fuzz bench lint tools clean
+.PHONY: demo compiled test test-long fuzz bench lint tools wheelhouse install-offline clean
 
 demo: compiled
 	rm -rf demo-out
@@ -56,6 +56,15 @@ $(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.demo
 
+# For an area without a network: `wheelhouse` outside, the checkout with its folder carried in, `install-offline` inside.
+wheelhouse: $(VENV)/bin/python
+	$(RUN) -m pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: --dest wheelhouse -r requirements.lock
+
+install-offline: $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-index --find-links wheelhouse --require-hashes -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
+	touch $(VENV)/.demo
+
 # What is measured beside us needs another pandas than the program, and is installed apart from it.
 $(VENV)/peers/.made: $(VENV)/bin/python benchmarks/requirements-peers.lock
 	$(PYTHON) -m venv $(VENV)/peers
@@ -63,4 +72,4 @@ $(VENV)/peers/.made: $(VENV)/bin/python benchmarks/requirements-peers.lock
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-out build *.egg-info
+	rm -rf $(VENV) demo-out build wheelhouse *.egg-info
