@@ -122,10 +122,14 @@ def _place_of(url: str) -> tuple[str, str]:
 
 
 class Roles(Closed):
-    """The OS groups of who may act at the terminal, and of who signs as the second person; empty: not told apart."""
+    """The OS groups of who acts at the terminal, who signs as the second person, and who audits; empty: not told apart.
+
+    Project leads and auditors may look, and change nothing.
+    """
 
     data_processors: GroupName = ""
     project_leads: GroupName = ""
+    auditors: GroupName = ""
 
 
 class Settings(Closed):

@@ -1,4 +1,4 @@
-"""Who may act at the terminal: members of an OS group, and nobody who is a project lead too. Refusals are logged."""
+"""Who may act at the terminal: members of an OS group, and nobody who is project lead or auditor too. Refusals are logged."""
 
 import grp
 import os
@@ -9,7 +9,7 @@ from enclave.settings import Roles
 
 explain(
     "R_ROLE",
-    "This OS user is not a data processor of this server, or is its project lead too: one person is not two.",
+    "This OS user is not a data processor of this server, or is its project lead or auditor too: one person is not two.",
     "See [roles] in enclave.toml; whoever administers the machine puts people into groups, and this is on record.",
 )
 
@@ -19,7 +19,7 @@ def require_data_processor(roles: Roles, acts: Acts) -> None:
     if not roles.data_processors:
         return
     theirs = _groups()
-    if roles.data_processors not in theirs or roles.project_leads in theirs:
+    if roles.data_processors not in theirs or theirs & {roles.project_leads, roles.auditors}:
         acts.note("role.refused", "role", "data_processor", reason="R_ROLE")
         raise Refused("R_ROLE")
 

@@ -1,4 +1,4 @@
-"""Acts at the terminal are for the data processors' group; whoever signs as second person is not the first too."""
+"""Acts at the terminal are for the data processors' group; whoever signs as second person, or audits, is not the first too."""
 
 import grp
 import os
@@ -39,7 +39,12 @@ def test_a_data_processor_acts(folder: WorkingFolder, roles: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize(
-    "roles", [{"data_processors": SOMEBODY_ELSES}, {"data_processors": OURS, "project_leads": OURS}]
+    "roles",
+    [
+        {"data_processors": SOMEBODY_ELSES},
+        {"data_processors": OURS, "project_leads": OURS},
+        {"data_processors": OURS, "auditors": OURS},
+    ],
 )
 def test_anybody_else_is_refused_and_the_refusal_logged(folder: WorkingFolder, roles: dict[str, str]) -> None:
     """Outside the group, or in both, nothing is filed; the log says who tried."""
