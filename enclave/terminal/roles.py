@@ -1,4 +1,4 @@
-"""Who may act at the terminal: members of an OS group, and nobody who is project lead or auditor too. Refusals are logged."""
+"""Who may act at the terminal: members of an OS group who neither lead the project nor audit. Refusals are logged."""
 
 import grp
 import os
@@ -9,7 +9,7 @@ from enclave.settings import Roles
 
 explain(
     "R_ROLE",
-    "This OS user is not a data processor of this server, or is its project lead or auditor too: one person is not two.",
+    "This OS user is no data processor of this server, or its project lead or auditor too: one person is not two.",
     "See [roles] in enclave.toml; whoever administers the machine puts people into groups, and this is on record.",
 )
 

@@ -1,4 +1,4 @@
-"""Acts at the terminal are for the data processors' group; whoever signs as second person, or audits, is not the first too."""
+"""Acts at the terminal are for the data processors' group, and for nobody who signs as second person or audits."""
 
 import grp
 import os
