@@ -10,10 +10,17 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Table, delete, insert, select
 
 from enclave.audit.record import Position
-from enclave.identity.vault import index_texts, match_keys, reference_texts, transaction
+from enclave.identity.vault import match_keys, transaction
 from enclave.identity.vault_bulk import among, insert_all
 from enclave.identity.vault_keys import INDEX, MatchedKeys, VaultKeys
-from enclave.identity.vault_rows import identity_columns, open_identity, open_reference, reference_columns
+from enclave.identity.vault_rows import (
+    identity_columns,
+    index_texts,
+    open_identity,
+    open_reference,
+    reference_columns,
+    reference_texts,
+)
 from enclave.identity.vault_tables import act, identity, reference, vault_key
 
 MOST_ROWS = 10_000

@@ -17,10 +17,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from enclave.audit.record import Position
 from enclave.errors import Halt, Refused, explain
 from enclave.identity import merges
-from enclave.identity.rules import IdKind
 from enclave.identity.vault_bulk import READ_ROWS, among, by_index, chunks, insert_all
 from enclave.identity.vault_keys import FIRST_VERSION, MatchedKeys, VaultKeys
-from enclave.identity.vault_rows import identity_columns, open_identity, open_reference, reference_columns
+from enclave.identity.vault_rows import (
+    identity_columns,
+    index_texts,
+    open_identity,
+    open_reference,
+    reference_columns,
+    reference_texts,
+    stored_kind,
+)
 from enclave.identity.vault_tables import ACTIVE, WITHDRAWN, act, identity, metadata, person, reference, vault_key
 
 explain(
@@ -40,7 +47,6 @@ explain(
 )
 
 PSEUDONYM_BYTES = 16
-_PERSON_DOMAIN = "person|no"
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,7 +213,7 @@ class Vault(VaultReader):
                 self._keys,
                 [index[at] for at in unknown],
                 _new_names(len(unknown)),
-                [_stored_kind(kinds[at], issuer) for at in unknown],
+                [stored_kind(kinds[at], issuer) for at in unknown],
                 [ids[at] for at in unknown],
             )
             ours = _name(connection, identity, "person_id", rows | stamp, unknown, named)
@@ -292,24 +298,6 @@ def _wanted(
     """Each id once, and the (domain, text) that it is indexed by."""
     by_id = dict(zip(ids, kinds, strict=True)) if kinds is not None else dict.fromkeys(ids, "")
     return list(by_id), index_texts(list(by_id), list(by_id.values()), issuer)
-
-
-def _stored_kind(kind: str, issuer: str) -> str:
-    """An H-number is kept with its issuer, without which it could not be indexed anew."""
-    return f"{kind}|{issuer}" if kind == IdKind.HNR else kind
-
-
-def index_texts(ids: Sequence[str], kinds: Sequence[str], issuer: str) -> list[tuple[str, str]]:
-    """The (domain, text) that each national number is indexed by."""
-    # Two hospitals may give one H-number to two people; a national number means one person everywhere.
-    own = f"{_PERSON_DOMAIN}|{IdKind.HNR}|{issuer}"
-    return [(own if kind == IdKind.HNR else _PERSON_DOMAIN, number) for number, kind in zip(ids, kinds, strict=True)]
-
-
-def reference_texts(references: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The (domain, text) that each (sender, reference) is indexed by."""
-    # An institution's id holds no `|`, so no sender can name a course of another.
-    return [(f"reference|{sender}", value) for sender, value in references]
 
 
 def _people(ids: Sequence[str], names: Sequence[bytes | None]) -> pl.DataFrame:

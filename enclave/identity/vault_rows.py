@@ -1,14 +1,34 @@
-"""How a row of the vault is sealed and opened: what its ciphertext is bound to, and under which versions it stands."""
+"""How a row of the vault is indexed, sealed and opened: the text that finds it, and what its ciphertext is bound to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
+from enclave.identity.rules import IdKind
 from enclave.identity.vault_keys import MatchedKeys
 
+_PERSON_DOMAIN = "person|no"
 _IDENTITY_PLACE = "identity|ciphertext"
 _REFERENCE_PLACE = "reference|ciphertext"
+
+
+def index_texts(ids: Sequence[str], kinds: Sequence[str], issuer: str) -> list[tuple[str, str]]:
+    """The (domain, text) that each national number is indexed by."""
+    # Two hospitals may give one H-number to two people; a national number means one person everywhere.
+    own = f"{_PERSON_DOMAIN}|{IdKind.HNR}|{issuer}"
+    return [(own if kind == IdKind.HNR else _PERSON_DOMAIN, number) for number, kind in zip(ids, kinds, strict=True)]
+
+
+def reference_texts(references: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The (domain, text) that each (sender, reference) is indexed by."""
+    # An institution's id holds no `|`, so no sender can name a course of another.
+    return [(f"reference|{sender}", value) for sender, value in references]
+
+
+def stored_kind(kind: str, issuer: str) -> str:
+    """An H-number is kept with its issuer, without which it could not be indexed anew."""
+    return f"{kind}|{issuer}" if kind == IdKind.HNR else kind
 
 
 def identity_columns(
