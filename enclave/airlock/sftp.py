@@ -27,7 +27,8 @@ from enclave.airlock.port import (
 from enclave.airlock.retry import Retry
 from enclave.airlock.rules import institution_path, is_claimed, outgoing_name
 from enclave.airlock.sftp_connection import NETWORK_FAULTS, Address, Connection, Timeouts
-from enclave.airlock.sftp_wire import Answered, Attributes, Name, Open, Session, Status
+from enclave.airlock.sftp_messages import Answered, Attributes, Name, Open, Status
+from enclave.airlock.sftp_wire import Session
 from enclave.crypto.secret import Secret
 from enclave.errors import Refused, Rejected
 

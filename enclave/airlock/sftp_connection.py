@@ -13,7 +13,8 @@ import paramiko
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 from paramiko.ssh_exception import AuthenticationException, IncompatiblePeer, SSHException
 
-from enclave.airlock.sftp_wire import BrokenError, Session
+from enclave.airlock.sftp_messages import BrokenError
+from enclave.airlock.sftp_wire import Session
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, explain
 

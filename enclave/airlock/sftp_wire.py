@@ -1,4 +1,4 @@
-"""The SFTP version 3 messages that the airlock needs (draft-ietf-secsh-filexfer-02), over an open channel.
+"""One SFTP version 3 conversation, as far as the airlock needs it, over an open channel.
 
 Why not paramiko's own SFTPClient: its listing fails on a name that is not UTF-8, which a sender can plant; its prefetch
 spins for ever when a server stalls and believes the size that a server states; and it writes names to the log. Here
@@ -9,62 +9,20 @@ one round trip each would cost a factor of twenty.
 import struct
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol
 
-
-class Message(IntEnum):
-    """The types of message that we send or accept."""
-
-    INIT = 1
-    VERSION = 2
-    OPEN = 3
-    CLOSE = 4
-    READ = 5
-    WRITE = 6
-    LSTAT = 7
-    FSTAT = 8
-    OPENDIR = 11
-    READDIR = 12
-    REMOVE = 13
-    RMDIR = 15
-    RENAME = 18
-    STATUS = 101
-    HANDLE = 102
-    DATA = 103
-    NAME = 104
-    ATTRIBUTES = 105
-    EXTENDED = 200
-
-
-class Status(IntEnum):
-    """The statuses that we tell apart."""
-
-    OK = 0
-    END = 1
-    NOT_THERE = 2
-    DENIED = 3
-    FAILURE = 4
-
-
-class Open(IntEnum):
-    """How a file is opened: for reading, or as a new one that must not exist (O_EXCL follows no link)."""
-
-    READ = 0x01
-    NEW = 0x02 | 0x08 | 0x20
-
-
-class Answered(Exception):
-    """The server answered a request with a status other than OK; its text, which may hold names, is dropped."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"status {status}")
-        self.status = status
-
-
-class BrokenError(Exception):
-    """The server does not speak SFTP version 3 as it must, or hung up."""
+from enclave.airlock.sftp_messages import (
+    Answered,
+    Attributes,
+    BrokenError,
+    Message,
+    Name,
+    Open,
+    Reader,
+    Status,
+    framed,
+    links_of,
+)
 
 
 class Channel(Protocol):
@@ -77,25 +35,6 @@ class Channel(Protocol):
     def sendall(self, s: bytes) -> None:
         """Write all."""
         ...
-
-
-@dataclass(frozen=True, repr=False)
-class Attributes:
-    """What a server states about a file; -1 where it states nothing."""
-
-    size: int
-    owner: int
-    mode: int
-    modified: int
-
-
-@dataclass(frozen=True, repr=False)
-class Name:
-    """One name in a folder; `links` is read from the line made for people, as version 3 has no field for it."""
-
-    name: bytes
-    links: int
-    attributes: Attributes
 
 
 _CHUNK = 32 * 1024
@@ -117,7 +56,7 @@ class Session:
     def _start(self) -> frozenset[bytes]:
         self._channel.sendall(struct.pack(">IBI", 5, Message.INIT, 3))
         kind, body = self._packet()
-        reader = _Reader(body)
+        reader = Reader(body)
         if kind != Message.VERSION or reader.number() != 3:
             raise BrokenError("not version 3")
         extensions = set()
@@ -128,15 +67,15 @@ class Session:
 
     def lstat(self, path: bytes) -> Attributes:
         """What is stated about a path, not following a link at its end."""
-        return _Reader(self._ask(Message.LSTAT, _text(path), Message.ATTRIBUTES)).attributes()
+        return Reader(self._ask(Message.LSTAT, framed(path), Message.ATTRIBUTES)).attributes()
 
     def fstat(self, handle: bytes) -> Attributes:
         """What is stated about an open file."""
-        return _Reader(self._ask(Message.FSTAT, _text(handle), Message.ATTRIBUTES)).attributes()
+        return Reader(self._ask(Message.FSTAT, framed(handle), Message.ATTRIBUTES)).attributes()
 
     def names(self, path: bytes, most: int) -> list[Name]:
         """At most `most` names in a folder, without the folder itself and its parent, in the server's order."""
-        handle = _Reader(self._ask(Message.OPENDIR, _text(path), Message.HANDLE)).text()
+        handle = Reader(self._ask(Message.OPENDIR, framed(path), Message.HANDLE)).text()
         names: list[Name] = []
         for name in self._listing(handle):
             if name.name in {b".", b".."}:
@@ -152,7 +91,7 @@ class Session:
     def _listing(self, handle: bytes) -> Iterator[Name]:
         while True:
             try:
-                reader = _Reader(self._ask(Message.READDIR, _text(handle), Message.NAME))
+                reader = Reader(self._ask(Message.READDIR, framed(handle), Message.NAME))
             except Answered as answer:
                 if answer.status == Status.END:
                     return
@@ -162,16 +101,16 @@ class Session:
                 raise BrokenError("an empty listing without an end")
             for _ in range(count):
                 name, line = reader.text(), reader.text()
-                yield Name(name, _links(line), reader.attributes())
+                yield Name(name, links_of(line), reader.attributes())
 
     def open(self, path: bytes, how: Open) -> bytes:
         """Open a file and answer its handle."""
-        body = _text(path) + struct.pack(">II", how, 0)
-        return _Reader(self._ask(Message.OPEN, body, Message.HANDLE)).text()
+        body = framed(path) + struct.pack(">II", how, 0)
+        return Reader(self._ask(Message.OPEN, body, Message.HANDLE)).text()
 
     def close(self, handle: bytes) -> None:
         """Close a handle."""
-        self._ask(Message.CLOSE, _text(handle), Message.STATUS)
+        self._ask(Message.CLOSE, framed(handle), Message.STATUS)
 
     def read(self, handle: bytes, size: int) -> bytes:
         """The first `size` bytes of an open file, and what lies behind them up to a further chunk; fewer at its end."""
@@ -186,7 +125,7 @@ class Session:
                 return _joined(parts)
             number, offset, wanted = under_way.popleft()
             try:
-                data = _Reader(self._answer(number, Message.DATA)).text()
+                data = Reader(self._answer(number, Message.DATA)).text()
             except Answered as answer:
                 if answer.status != Status.END:
                     raise
@@ -201,14 +140,14 @@ class Session:
                 under_way.appendleft((self._send_read(handle, rest, wanted - len(data)), rest, wanted - len(data)))
 
     def _send_read(self, handle: bytes, offset: int, size: int) -> int:
-        return self._send(Message.READ, _text(handle) + struct.pack(">QI", offset, size))
+        return self._send(Message.READ, framed(handle) + struct.pack(">QI", offset, size))
 
     def write(self, handle: bytes, content: bytes) -> None:
         """Write a content from the start of an open file."""
         under_way: deque[int] = deque()
         for offset in range(0, len(content), _CHUNK):
             chunk = content[offset : offset + _CHUNK]
-            under_way.append(self._send(Message.WRITE, _text(handle) + struct.pack(">Q", offset) + _text(chunk)))
+            under_way.append(self._send(Message.WRITE, framed(handle) + struct.pack(">Q", offset) + framed(chunk)))
             if len(under_way) >= _IN_FLIGHT:
                 self._answer(under_way.popleft(), Message.STATUS)
         for number in under_way:
@@ -218,28 +157,28 @@ class Session:
         """Make an open file durable at the server; answers False where the server does not offer it."""
         if b"fsync@openssh.com" not in self._extensions:
             return False
-        self._ask(Message.EXTENDED, _text(b"fsync@openssh.com") + _text(handle), Message.STATUS)
+        self._ask(Message.EXTENDED, framed(b"fsync@openssh.com") + framed(handle), Message.STATUS)
         return True
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Rename; a new name that exists is an error."""
-        self._ask(Message.RENAME, _text(old) + _text(new), Message.STATUS)
+        self._ask(Message.RENAME, framed(old) + framed(new), Message.STATUS)
 
     def replace(self, old: bytes, new: bytes) -> None:
         """Rename as POSIX does, in one step, where the server offers it; else as `rename` does."""
         if b"posix-rename@openssh.com" not in self._extensions:
             self.rename(old, new)
             return
-        body = _text(b"posix-rename@openssh.com") + _text(old) + _text(new)
+        body = framed(b"posix-rename@openssh.com") + framed(old) + framed(new)
         self._ask(Message.EXTENDED, body, Message.STATUS)
 
     def remove(self, path: bytes) -> None:
         """Remove a name that is not a folder; a link goes, what it points at stays."""
-        self._ask(Message.REMOVE, _text(path), Message.STATUS)
+        self._ask(Message.REMOVE, framed(path), Message.STATUS)
 
     def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        self._ask(Message.RMDIR, _text(path), Message.STATUS)
+        self._ask(Message.RMDIR, framed(path), Message.STATUS)
 
     def _ask(self, kind: Message, body: bytes, expected: Message) -> bytes:
         return self._answer(self._send(kind, body), expected)
@@ -254,7 +193,7 @@ class Session:
         """The body of the answer to a request; answers to other requests under way are kept for their turn."""
         while number not in self._early:
             kind, packet = self._packet()
-            reader = _Reader(packet)
+            reader = Reader(packet)
             answered = reader.number()
             if answered not in self._waiting:
                 raise BrokenError("an answer to nothing")
@@ -262,7 +201,7 @@ class Session:
             self._early[answered] = (kind, reader.rest())
         kind, body = self._early.pop(number)
         if kind == Message.STATUS:
-            status = _Reader(body).number()
+            status = Reader(body).number()
             if status != Status.OK or expected != Message.STATUS:
                 raise Answered(status) if status != Status.OK else BrokenError("OK is no answer to this")
         elif kind != expected:
@@ -294,56 +233,3 @@ def _joined(parts: dict[int, bytes]) -> bytes:
             raise BrokenError("data behind the end")
         end += len(parts[offset])
     return b"".join(parts[offset] for offset in sorted(parts))
-
-
-class _Reader:
-    """Reads the fields of one message; anything beyond its end is a broken message."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._at = 0
-
-    def _take(self, length: int) -> bytes:
-        taken = self._body[self._at : self._at + length]
-        if len(taken) != length:
-            raise BrokenError("a message cut short")
-        self._at += length
-        return taken
-
-    def is_at_end(self) -> bool:
-        return self._at == len(self._body)
-
-    def rest(self) -> bytes:
-        return self._take(len(self._body) - self._at)
-
-    def number(self) -> int:
-        return int.from_bytes(self._take(4), "big")
-
-    def text(self) -> bytes:
-        return self._take(self.number())
-
-    def attributes(self) -> Attributes:
-        flags = self.number()
-        size = int.from_bytes(self._take(8), "big") if flags & 0x1 else -1
-        owner = self.number() if flags & 0x2 else -1
-        if flags & 0x2:
-            self.number()
-        mode = self.number() if flags & 0x4 else -1
-        if flags & 0x8:
-            self.number()
-        modified = self.number() if flags & 0x8 else -1
-        if flags & 0x80000000:
-            for _ in range(self.number()):
-                self.text()
-                self.text()
-        return Attributes(size, owner, mode, modified)
-
-
-def _text(content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + content
-
-
-def _links(line: bytes) -> int:
-    """How many names a file has, by the second word of an `ls -l` line; 1 where the line does not say."""
-    words = line.split(maxsplit=2)
-    return int(words[1]) if len(words) > 1 and words[1].isdigit() and len(words[1]) < 10 else 1

@@ -14,7 +14,8 @@ from enclave.airlock.port import Airlock, Box
 from enclave.airlock.rules import Limits, claimed_name, is_claimed
 from enclave.airlock.sftp import SftpAirlock
 from enclave.airlock.sftp_connection import Address
-from enclave.airlock.sftp_wire import Answered, BrokenError, Message, Session
+from enclave.airlock.sftp_messages import Answered, BrokenError, Message
+from enclave.airlock.sftp_wire import Session
 from enclave.crypto.secret import Secret
 from enclave.demo.airlock import make_folders
 from enclave.errors import Refused

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enclave.airlock.sftp_wire import Answered, BrokenError, Message, Open, Session, Status
+from enclave.airlock.sftp_messages import Answered, BrokenError, Message, Open, Status
+from enclave.airlock.sftp_wire import Session
 
 VERSION = struct.pack(">IBI", 5, Message.VERSION, 3)
 

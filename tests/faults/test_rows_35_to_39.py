@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from enclave.airlock import sftp_wire
+from enclave.airlock import sftp_messages, sftp_wire
 from enclave.control.drops import Drop
 from enclave.errors import Halt
 from enclave.flow import DropState
@@ -92,7 +92,7 @@ def test_row_37_a_broken_or_stalled_line_is_tried_again_and_nothing_half_is_take
     def cut_once(session: sftp_wire.Session, handle: bytes, size: int) -> bytes:
         if size > 600 and not cut:  # the payload
             cut.append(size)
-            raise sftp_wire.BrokenError("cut")
+            raise sftp_messages.BrokenError("cut")
         return read(session, handle, size)
 
     with monkeypatch.context() as patched:
