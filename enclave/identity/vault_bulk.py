@@ -51,11 +51,13 @@ def by_index(
 ) -> list[bytes | None]:
     """The name that stands at each index, in the order given; asked in sorted order, which touches each page once."""
     found: dict[bytes, bytes] = {}
-    if len(index) > READ_ROWS and len(index) * _MANY > _count(connection, table):
-        wanted = set(index)
+    count = _count(connection, table) if len(index) > READ_ROWS else None
+    if count is not None and len(index) * _MANY > count:
+        # What is not wanted is put aside where it is most of the table, for the room that it would take.
+        wanted = set(index) if len(index) * 2 < count else None
         every = select(table.c.bidx, table.c[column]).where(table.c.index_key_version == version)
         for rows in _tuples(connection.execution_options(yield_per=READ_ROWS).execute(every)):
-            found.update(row for row in rows if row[0] in wanted)
+            found.update(rows if wanted is None else (row for row in rows if row[0] in wanted))
     else:
         for chunk in chunks(sorted(index), READ_ROWS):
             for rows in _tuples(_select_some(connection, table, column, chunk, version)):

@@ -89,9 +89,10 @@ class MatchedKeys:
         inner_state, outer_state = self._states[version]
         keyed = inner_state.copy()
         keyed.update(domain.encode() + b"|")
+        begin, finish = keyed.copy, outer_state.copy
         index = []
         for value in values:
-            inner, outer = keyed.copy(), outer_state.copy()
+            inner, outer = begin(), finish()
             inner.update(value.encode())
             outer.update(inner.digest())
             index.append(outer.digest())
