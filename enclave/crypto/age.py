@@ -32,6 +32,8 @@ explain(
 )
 
 HEADER = b"age-encryption.org/v1\n"
+LARGEST_HEADER = 4096
+"""Bytes, room for some thirty recipients; the library reads a header in time that grows with its square."""
 _OTHER_KEY = "No matching keys found"
 """What the library says where the header is right and no part of it is for this key."""
 
@@ -70,6 +72,8 @@ def seal(content: bytes, recipients: Sequence[str]) -> bytes:
 def open(content: bytes, identity: Secret) -> bytes:  # noqa: A001  # read as `age.open`, never imported by itself
     """The plaintext, after every chunk and the end have been authenticated; Rejected E_AGE_KEY or E_AGE otherwise."""
     key = _identity(identity)
+    if content.find(b"\n--- ", 0, LARGEST_HEADER) < 0:
+        raise Rejected("E_AGE")
     try:
         return bytes(pyrage.decrypt(content, [key]))
     except pyrage.DecryptError as failed:

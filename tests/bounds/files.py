@@ -117,6 +117,12 @@ def bomb_at_the_limits(size: int = ROOM) -> bytes:
     return b"".join(blocks)
 
 
+def many_recipients() -> bytes:
+    """An age file whose header names people without end."""
+    stanza = b"-> X25519 " + b"A" * 43 + b"\n" + b"A" * 43 + b"\n"
+    return b"age-encryption.org/v1\n" + filled(stanza) + b"--- " + b"A" * 43 + b"\n" + bytes(64)
+
+
 def many_parts() -> bytes:
     """A binary message whose encrypted packet comes in parts of one byte each, and never ends."""
     session = b"\xc1\x5e\x03" + bytes(93)
@@ -135,6 +141,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "age file that opens to the most that is let through": replace(
         csv_file(bomb_at_the_limits, "encoding"), envelope="age"
     ),
+    "age file with a header of half a million recipients": Hostile("E_AGE", payload=many_recipients, envelope="age"),
     "OpenPGP message that opens to the most that is let through": replace(
         csv_file(lambda: bomb_at_the_limits(45 * MIB), "encoding"), envelope="openpgp"
     ),
