@@ -29,11 +29,11 @@ explain(
 )
 explain(
     "E_OPENPGP",
-    "The OpenPGP message cannot be opened: it was cut or altered after it was encrypted.",
-    "Encrypt the file again, and send it anew.",
+    "The OpenPGP message cannot be opened: it was cut or altered after it was encrypted, or is packed with bzip2.",
+    "Encrypt the file again, without choosing how it is packed, and send it anew.",
     nb=(
-        "OpenPGP-meldingen kan ikke åpnes: den er avkortet eller endret etter at den ble kryptert.",
-        "Krypter filen på nytt, og send den på nytt.",
+        "OpenPGP-meldingen kan ikke åpnes: den er avkortet eller endret etter krypteringen, eller pakket med bzip2.",
+        "Krypter filen på nytt, uten å velge pakkemetode, og send den på nytt.",
     ),
 )
 explain(
