@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-DEBIAN_PARTS := openssh-server openssh-client p7zip-full gnupg postgresql chromium libreoffice-calc-nogui systemd strace
+DEBIAN_PARTS := openssh-server openssh-client p7zip-full gnupg age postgresql chromium libreoffice-calc-nogui systemd strace
 
 .PHONY: demo compiled test test-long fuzz bench lint tools wheelhouse install-offline clean
 
@@ -33,7 +33,7 @@ lint: $(VENV)/.dev
 
 # The programs that the tests run against; a missing one fails the tests, so it is installed here.
 tools: $(VENV)/.dev
-	@missing=""; for program in /usr/sbin/sshd ssh-keygen 7z gpg chromium soffice systemd-analyze strace; do \
+	@missing=""; for program in /usr/sbin/sshd ssh-keygen 7z gpg age chromium soffice systemd-analyze strace; do \
 		command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then echo "installing Debian packages for:$$missing"; \

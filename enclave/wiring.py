@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # each of these loads a library that only some jobs need
     from enclave.airlock.port import Airlock
     from enclave.identity.vault import Vault, VaultReader
     from enclave.identity.vault_keys import VaultKeys
+    from enclave.intake.envelope import Envelope
     from enclave.linkage.probable import Scorer
     from enclave.registry.definition import Loan
     from enclave.registry.load import LoadedDefinition
@@ -61,13 +62,6 @@ explain(
     "R_NOT_APPLIED",
     "This registry has no definition in force.",
     "File one with `enclave registry apply FOLDER` and run the job `rights`.",
-)
-
-explain(
-    "R_NO_NEXT_KEY",
-    "The key that should replace another one was not handed to the job.",
-    "Draw it with `enclave key rotate NAME`. Under systemd, seal NAME.next.key as a credential of every job that has "
-    "NAME.key, and file the rotation again.",
 )
 explain(
     "R_KEY_OF_SERVER",
@@ -154,6 +148,13 @@ class Wiring:
 
     def _inbound(self, key: SenderKey) -> Secret:
         return self._passphrase(Passphrases.SENDERS, self.lies.inbound_passphrase(key.institution_id, key.key).name)
+
+    def envelopes(self, institution: str, at: datetime) -> "tuple[Envelope, ...]":
+        """What opens a drop that a sender left then: its own passphrases, and the registry's age and OpenPGP keys."""
+        from enclave.intake.envelopes import AesZipEnvelope, AgeEnvelope, OpenPgpEnvelope
+
+        zips = AesZipEnvelope(self.inbound_passphrases(institution, at))
+        return (zips, AgeEnvelope(self.keys.get("intake")), OpenPgpEnvelope(self.keys.get("nettskjema")))
 
     @cached_property
     def sender_keys(self) -> tuple[SenderKey, ...]:

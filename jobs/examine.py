@@ -66,15 +66,16 @@ def _open(wiring: Wiring, drop: Drop) -> OpenedDrop:
     largest = wiring.settings.registries[wiring.registry].limits.drop_bytes
     limits = Limits(total=min(OPENED_TIMES * largest, OPENED_BYTES))
     at = _collected(drop)
-    passphrases = wiring.inbound_passphrases(drop.sender, at)
     if not drop.signed:
         # Only where the agreement of that day says so; what was collected as unsigned is never judged as signed.
         agreement = wiring.agreement(drop.sender, at)
         if agreement is None or not agreement.may_send_unsigned:
             raise Rejected("E_UNSIGNED")
+        passphrases = wiring.inbound_passphrases(drop.sender, at)
         return open_by_hand(sealed, registry=wiring.registry, passphrases=passphrases, at=at, limits=limits)
+    envelopes = wiring.envelopes(drop.sender, at)
     return verify_and_open(
-        sealed, registry=wiring.registry, signers=wiring.signers, passphrases=passphrases, at=at, limits=limits
+        sealed, registry=wiring.registry, signers=wiring.signers, envelopes=envelopes, at=at, limits=limits
     )
 
 

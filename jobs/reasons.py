@@ -1,9 +1,9 @@
 """Why a whole drop is rejected: importing this module enters every such code in `errors.CODES`; loads no database."""
 
 from enclave.airlock import collect, rules
-from enclave.crypto import aes_zip, age, sshsig
+from enclave.crypto import aes_zip, age, openpgp, sshsig
 from enclave.errors import CODES, explain
-from enclave.intake import agreement
+from enclave.intake import agreement, envelope
 from enclave.intake import open as opening
 
 CRASHED = "E_CRASHED"
@@ -65,7 +65,7 @@ explain(
     ),
 )
 
-EXPLAINED_IN = (collect, rules, aes_zip, age, sshsig, agreement, opening)
+EXPLAINED_IN = (collect, rules, aes_zip, age, openpgp, sshsig, agreement, envelope, opening)
 """The rooms that reject drops, each with codes of its own."""
 
 

@@ -62,7 +62,7 @@ _JOBS = (
         "drops in quarantine",
         "registry rows; receipts and feedback",
         Network.DATABASE,
-        private_keys=("quarantine", "nettskjema", "registry-db", "vault-db", "vault-index", "vault-data"),
+        private_keys=("quarantine", "intake", "nettskjema", "registry-db", "vault-db", "vault-index", "vault-data"),
         public_keys=("drafts", "viewing"),
         passphrases=(Passphrases.SENDERS,),
         registry=Access.WRITE,

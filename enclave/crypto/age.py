@@ -9,10 +9,19 @@ from enclave.errors import Halt, Rejected, explain
 
 explain(
     "E_AGE",
-    "The age envelope cannot be opened: it is sealed to another key, or was cut or altered.",
+    "The age envelope cannot be opened: it was cut or altered after it was sealed.",
+    "Seal the files again, and send a new drop.",
+    nb=(
+        "age-konvolutten kan ikke åpnes: den er avkortet eller endret etter at den ble forseglet.",
+        "Forsegl filene på nytt, og send en ny innsending.",
+    ),
+)
+explain(
+    "E_AGE_KEY",
+    "The age envelope is not sealed to the key that it is opened with.",
     "Seal the files again to the public key that you were given, and send a new drop.",
     nb=(
-        "age-konvolutten kan ikke åpnes: den er forseglet til en annen nøkkel, eller er avkortet eller endret.",
+        "age-konvolutten er ikke forseglet til nøkkelen den skal åpnes med.",
         "Forsegl filene på nytt med den offentlige nøkkelen dere har fått, og send en ny innsending.",
     ),
 )
@@ -23,6 +32,10 @@ explain(
 )
 
 HEADER = b"age-encryption.org/v1\n"
+LARGEST_HEADER = 4096
+"""Bytes, room for some thirty recipients; the library reads a header in time that grows with its square."""
+_OTHER_KEY = "No matching keys found"
+"""What the library says where the header is right and no part of it is for this key."""
 
 
 def new_identity() -> tuple[Secret, str]:
@@ -57,12 +70,14 @@ def seal(content: bytes, recipients: Sequence[str]) -> bytes:
 
 
 def open(content: bytes, identity: Secret) -> bytes:  # noqa: A001  # read as `age.open`, never imported by itself
-    """The plaintext, after every chunk and the end have been authenticated; Rejected E_AGE otherwise."""
+    """The plaintext, after every chunk and the end have been authenticated; Rejected E_AGE_KEY or E_AGE otherwise."""
     key = _identity(identity)
+    if content.find(b"\n--- ", 0, LARGEST_HEADER) < 0:
+        raise Rejected("E_AGE")
     try:
         return bytes(pyrage.decrypt(content, [key]))
-    except pyrage.DecryptError:
-        raise Rejected("E_AGE") from None
+    except pyrage.DecryptError as failed:
+        raise Rejected("E_AGE_KEY" if str(failed) == _OTHER_KEY else "E_AGE") from None
 
 
 def seal_with(content: bytes, passphrase: Secret) -> bytes:

@@ -35,6 +35,12 @@ explain(
     "A key file or its folder can be read or changed by others than its owner.",
     "Find out who could have read it, set mode 0600 (folder 0700), and rotate the key if in doubt.",
 )
+explain(
+    "R_NO_NEXT_KEY",
+    "The key that should replace another one was not handed to the job.",
+    "Draw it with `enclave key rotate NAME`. Under systemd, seal NAME.next.key as a credential of every job that has "
+    "NAME.key, and file the rotation again.",
+)
 
 
 class Kind(StrEnum):
@@ -55,6 +61,7 @@ KEY_KINDS: dict[str, Kind] = {
     "vault-index": Kind.SYMMETRIC,
     "vault-data": Kind.SYMMETRIC,
     "quarantine": Kind.AGE,
+    "intake": Kind.AGE,
     "drafts": Kind.AGE,
     "viewing": Kind.AGE,
     "loans": Kind.AGE,

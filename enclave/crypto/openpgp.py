@@ -1,7 +1,7 @@
-"""OpenPGP messages in armour: one message, encrypted and whole, before the library sees it; plaintext only in memory.
+"""OpenPGP messages, in armour or binary: one, encrypted and whole, before the library sees it; opened in memory only.
 
 Sequoia's own reader takes text around the armour, a message that nobody encrypted, and one of any size, and ends with
-a panic on some that are cut; what is refused before it is called does not depend on that.
+a panic on some that are cut; what is refused before it is called does not depend on that. It is given packets only.
 """
 
 import base64
@@ -20,19 +20,28 @@ from enclave.errors import Halt, Rejected, explain
 
 explain(
     "E_OPENPGP_FORM",
-    "This is not exactly one whole encrypted OpenPGP message in ASCII armour.",
-    "Encrypt the file again with `gpg --armor --encrypt`, and send it as it is.",
+    "This is not exactly one whole OpenPGP message, encrypted to a public key and protected against changes.",
+    "Encrypt the file again with `gpg --encrypt`, and send it as it is.",
     nb=(
-        "Dette er ikke nøyaktig én hel, kryptert OpenPGP-melding i ASCII-drakt.",
-        "Krypter filen på nytt med «gpg --armor --encrypt», og send den uendret.",
+        "Dette er ikke nøyaktig én hel OpenPGP-melding, kryptert til en offentlig nøkkel og sikret mot endringer.",
+        "Krypter filen på nytt med «gpg --encrypt», og send den uendret.",
     ),
 )
 explain(
     "E_OPENPGP",
-    "The OpenPGP message cannot be opened: it is encrypted to another key, or was cut or altered.",
+    "The OpenPGP message cannot be opened: it was cut or altered after it was encrypted, or is packed with bzip2.",
+    "Encrypt the file again, without choosing how it is packed, and send it anew.",
+    nb=(
+        "OpenPGP-meldingen kan ikke åpnes: den er avkortet eller endret etter krypteringen, eller pakket med bzip2.",
+        "Krypter filen på nytt, uten å velge pakkemetode, og send den på nytt.",
+    ),
+)
+explain(
+    "E_OPENPGP_KEY",
+    "The OpenPGP message is not encrypted to the registry's key.",
     "Encrypt the file again to the registry's key, and send it anew.",
     nb=(
-        "OpenPGP-meldingen kan ikke åpnes: den er kryptert til en annen nøkkel, eller er avkortet eller endret.",
+        "OpenPGP-meldingen er ikke kryptert til registerets nøkkel.",
         "Krypter filen på nytt til registerets nøkkel, og send den på nytt.",
     ),
 )
@@ -60,13 +69,15 @@ explain(
 VALIDITY = timedelta(days=3 * 365)
 _ARMOUR = re.compile(
     rb"\s*-----BEGIN PGP MESSAGE-----[ \t]*\r?\n(?:[A-Za-z]+: [^\r\n]*\r?\n)*[ \t]*\r?\n"
-    rb"((?:[A-Za-z0-9+/]{1,76}={0,2}\r?\n)+)(?:=[A-Za-z0-9+/]{4}\r?\n)?-----END PGP MESSAGE-----\s*"
+    rb"((?:[A-Za-z0-9+/]{1,76}={0,2}\r?\n)++)(?:=[A-Za-z0-9+/]{4}\r?\n)?-----END PGP MESSAGE-----\s*"
 )
-_SESSION_KEY, _ENCRYPTED = 1, frozenset({18, 20})  # packet tags of RFC 9580
+_SESSION_KEY = 1
+_PROTECTED = frozenset({18, 20})
+"""Packet tags of RFC 9580: encrypted with integrity protection; 9, without it, is not among them."""
 _MOST_RECIPIENTS = 16
 _PRIVATE = "BEGIN PGP PRIVATE KEY BLOCK"
-_TOO_LARGE = "File too large"
-_A_PACKET, _NEW_FORMAT, _INDETERMINATE = 0x80, 0xC0, 8
+_TOO_LARGE, _OTHER_KEY = "File too large", "No key to decrypt message"
+_FIRST_PACKET, _A_PACKET, _NEW_FORMAT, _INDETERMINATE = b"\x80", 0x80, 0xC0, 8
 _TWO_OCTETS, _PARTIAL, _FIVE_OCTETS = 192, 224, 255
 
 
@@ -104,16 +115,18 @@ def seal(content: bytes, public: str) -> bytes:
     return bytes(pysequoia.encrypt(bytes=content, recipients=[_certificate(public)]))
 
 
+def begins_message(content: bytes) -> bool:
+    """Whether this begins with a packet, or with armour; the rest is not looked at."""
+    return content[:1] >= _FIRST_PACKET or content[:64].lstrip().startswith(b"-----BEGIN PGP ")
+
+
 def is_whole(content: bytes) -> bool:
-    """Whether this is exactly one encrypted message in armour, whole to its last packet; opens nothing."""
-    packets = _packets(_dearmoured(content))
-    tags = [tag for tag, _ in packets]
-    return (
-        all(whole for _, whole in packets)
-        and 1 < len(tags) <= _MOST_RECIPIENTS + 1
-        and set(tags[:-1]) == {_SESSION_KEY}
-        and tags[-1] in _ENCRYPTED
-    )
+    """Whether this is exactly one encrypted message, whole to its last packet; opens nothing."""
+    try:
+        _message(content)
+    except Rejected:
+        return False
+    return True
 
 
 def open(  # noqa: A001  # read as `openpgp.open`, never imported by itself
@@ -124,21 +137,35 @@ def open(  # noqa: A001  # read as `openpgp.open`, never imported by itself
     With `signed_by` (public keys) the message must hold a valid signature by one of them: no signature, and one that
     only does not fail, are both Rejected E_OPENPGP_UNSIGNED; the library finds none in a message that was packed
     before it was encrypted (`gpg --compress-algo none`). Without `signed_by` signatures are not looked at. Rejected
-    E_OPENPGP_FORM, E_OPENPGP, E_OPENPGP_SIZE.
+    E_OPENPGP_FORM, E_OPENPGP_KEY, E_OPENPGP, E_OPENPGP_SIZE.
     """
-    if not is_whole(content):
-        raise Rejected("E_OPENPGP_FORM")
+    message = _message(content)
     key = _private(private)
-    plain, _ = _decrypt(content, key, limit)
-    if signed_by is not None and not _is_signed(content, key, limit, signed_by):
+    plain, _ = _decrypt(message, key, limit)
+    if signed_by is not None and not _is_signed(message, key, limit, signed_by):
         raise Rejected("E_OPENPGP_UNSIGNED")
     return plain
 
 
-def _is_signed(content: bytes, key: pysequoia.Tsk, limit: int, signed_by: Sequence[str]) -> bool:
+def _message(content: bytes) -> bytes:
+    """The packets of exactly one message that is encrypted to public keys, with integrity protection."""
+    message = content if content[:1] >= _FIRST_PACKET else _dearmoured(content)
+    packets = _packets(message)
+    tags = [tag for tag, _ in packets]
+    if (
+        all(whole for _, whole in packets)
+        and 1 < len(tags) <= _MOST_RECIPIENTS + 1
+        and set(tags[:-1]) == {_SESSION_KEY}
+        and tags[-1] in _PROTECTED
+    ):
+        return message
+    raise Rejected("E_OPENPGP_FORM")
+
+
+def _is_signed(message: bytes, key: pysequoia.Tsk, limit: int, signed_by: Sequence[str]) -> bool:
     certificates = [_certificate(public) for public in signed_by]
     try:
-        _, signatures = _decrypt(content, key, limit, certificates)
+        _, signatures = _decrypt(message, key, limit, certificates)
     except Rejected:
         return False
     # The library does not fail for a message that nobody signed in every case: the list is what counts.
@@ -146,11 +173,11 @@ def _is_signed(content: bytes, key: pysequoia.Tsk, limit: int, signed_by: Sequen
 
 
 def _decrypt(
-    content: bytes, key: pysequoia.Tsk, limit: int, signers: list[pysequoia.Cert] | None = None
+    message: bytes, key: pysequoia.Tsk, limit: int, signers: list[pysequoia.Cert] | None = None
 ) -> tuple[bytes, list[object]]:
     """Through files in memory, since only what is written to a file can be limited while it grows."""
     store = None if signers is None else lambda _ids: signers
-    with _memory_file(content) as sealed, _memory_file() as opened:
+    with _memory_file(message) as sealed, _memory_file() as opened:
         try:
             with _growing_at_most(limit):
                 done = pysequoia.decrypt_file(
@@ -164,7 +191,7 @@ def _decrypt(
         except BaseException as failed:
             # The library's errors are RuntimeError, its panics no Exception at all; the text of neither is repeated.
             if isinstance(failed, RuntimeError) or type(failed).__name__ == "PanicException":
-                raise Rejected("E_OPENPGP") from None
+                raise Rejected("E_OPENPGP_KEY" if str(failed).startswith(_OTHER_KEY) else "E_OPENPGP") from None
             raise
         return os.pread(opened, limit, 0), list(done.valid_sigs)
 
@@ -199,7 +226,7 @@ def _dearmoured(content: bytes) -> bytes:
     if match is None:
         return b""
     try:
-        return base64.b64decode(b"".join(match[1].split()), validate=True)
+        return base64.b64decode(match[1].translate(None, b"\r\n"), validate=True)
     except binascii.Error:
         return b""
 

@@ -34,42 +34,6 @@ explain(
     ),
 )
 explain(
-    "E_FORMAT",
-    "The envelope format is not one that this registry takes for drops.",
-    "Seal the files as an AES-256 ZIP (format aes-zip).",
-    nb=(
-        "Registeret tar ikke imot innsendinger i dette konvoluttformatet.",
-        "Forsegl filene som en ZIP-fil med AES-256-kryptering (formatet aes-zip).",
-    ),
-)
-explain(
-    "E_KID",
-    "The manifest names a passphrase that is not in force for this sender.",
-    "Use the passphrase, and its name, from your newest letter.",
-    nb=(
-        "Manifestet viser til en passfrase som ikke gjelder for denne avsenderen.",
-        "Bruk passfrasen, og navnet på den, fra det nyeste brevet dere har fått.",
-    ),
-)
-explain(
-    "E_KID_EXPIRED",
-    "The passphrase that the manifest names was replaced by a newer one, and its last day had passed at collection.",
-    "Use the passphrase, and its name, from your newest letter.",
-    nb=(
-        "Passfrasen som manifestet viser til, er erstattet av en nyere og gjaldt ikke da innsendingen ble hentet.",
-        "Bruk passfrasen, og navnet på den, fra det nyeste brevet dere har fått.",
-    ),
-)
-explain(
-    "E_KID_REVOKED",
-    "The passphrase that the manifest names has been taken out of use.",
-    "Use the passphrase, and its name, from your newest letter; if you have none, contact the registry.",
-    nb=(
-        "Passfrasen som manifestet viser til, er trukket tilbake.",
-        "Bruk passfrasen, og navnet på den, fra det nyeste brevet; mangler dere det, ta kontakt.",
-    ),
-)
-explain(
     "E_BINDING",
     "The manifest inside the envelope belongs to another drop, sender or key than the one outside.",
     "Make both manifests for the same drop, seal again and send a new drop.",

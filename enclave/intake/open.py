@@ -14,6 +14,7 @@ from enclave.crypto.secret import Secret
 from enclave.errors import Rejected, explain
 from enclave.intake import strict_json
 from enclave.intake.agreement import check_inner, check_outer, check_payload
+from enclave.intake.envelope import Envelope
 from enclave.model.drop import Closed, InnerManifest, Manifest, OpenedDrop, PlainFile, SealedDrop
 
 explain(
@@ -57,17 +58,16 @@ def verify_and_open(
     *,
     registry: str,
     signers: Sequence[sshsig.AllowedSigner],
-    passphrases: Mapping[str, Secret | str],
+    envelopes: Sequence[Envelope],
     at: datetime,
     limits: aes_zip.Limits,
 ) -> OpenedDrop:
     """The files of a drop whose manifest, signature, owner, digest, envelope and inner manifest all agree.
 
-    `signers` are those registered at `registry`, `at` the time of collection, and `passphrases` this sender's inbound
-    ones by key id: what opens, or the code of why it did not hold then. Rejected: E_MANIFEST, E_UNSIGNED, E_SIG,
-    E_NAMESPACE, E_SENDER, E_SIGNER_REVOKED, E_SIGNER_NOT_YET, E_SIGNER_EXPIRED, E_REGISTRY, E_OWNER, E_DIGEST,
-    E_FORMAT, E_KID, E_KID_EXPIRED, E_KID_REVOKED, the codes of `crypto/aes_zip.py`, E_INNER_MANIFEST, E_BINDING,
-    E_FILES, E_FILE_DIGEST.
+    `signers` are those registered at `registry`, `at` the time of collection, and `envelopes` those that this sender
+    could use then. Rejected: E_MANIFEST, E_UNSIGNED, E_SIG, E_NAMESPACE, E_SENDER, E_SIGNER_REVOKED, E_SIGNER_NOT_YET,
+    E_SIGNER_EXPIRED, E_REGISTRY, E_OWNER, E_DIGEST, E_FORMAT, E_KID, E_KID_EXPIRED, E_KID_REVOKED, the codes of
+    `intake/envelopes.py`, E_INNER_MANIFEST, E_BINDING, E_FILES, E_FILE_DIGEST.
     """
     manifest = read_manifest(sealed.manifest)
     if not sealed.signature.strip():
@@ -76,7 +76,7 @@ def verify_and_open(
     sshsig.verify(sealed.manifest, sealed.signature, signers, sealed.sender, f"drop@{registry}", at)
     check_outer(manifest, registry=registry, sender=sealed.sender)
     check_payload(manifest, sealed.payload)
-    members = _open_envelope(manifest, sealed.payload, passphrases, limits)
+    members = _envelope_of(manifest, sealed.payload, envelopes).open(sealed.payload, manifest.recipient_kid, limits)
     inner, files = _take_inner_manifest(members)
     check_inner(manifest, inner, files)
     return OpenedDrop(sealed.drop_uuid, manifest, files)
@@ -126,17 +126,12 @@ def read_manifest(content: bytes) -> Manifest:
     return manifest
 
 
-def _open_envelope(
-    manifest: Manifest, payload: bytes, passphrases: Mapping[str, Secret | str], limits: aes_zip.Limits
-) -> tuple[PlainFile, ...]:
-    if manifest.format != "aes-zip":
-        raise Rejected("E_FORMAT")
-    passphrase = passphrases.get(manifest.recipient_kid)
-    if passphrase is None:
-        raise Rejected("E_KID")
-    if isinstance(passphrase, str):
-        raise Rejected(passphrase)
-    return aes_zip.open_archive(payload, passphrase, limits)
+def _envelope_of(manifest: Manifest, payload: bytes, envelopes: Sequence[Envelope]) -> Envelope:
+    """The envelope that a payload is by its content, which must be the one that the signed manifest names."""
+    for envelope in envelopes:
+        if envelope.recognises(payload) and envelope.format == manifest.format:
+            return envelope
+    raise Rejected("E_FORMAT")
 
 
 def _take_inner_manifest(members: Sequence[PlainFile]) -> tuple[InnerManifest, tuple[PlainFile, ...]]:

@@ -128,6 +128,8 @@ POLICIES: Mapping[Kind, Policy] = MappingProxyType(
                 "kontroller-passord.cmd",
                 "maler/manifest-inne.json",
                 "maler/manifest-ute.json",
+                "nokler/age.txt",
+                "nokler/openpgp.asc",
             ),
             also=r"skjema/[a-z][a-z0-9_]{0,47}\.(csv|xlsx)",
             made_up_number=MADE_UP_PERSON,

@@ -47,6 +47,8 @@ class Whose:
     institution_id: str
     name: str
     inbound_key_id: str
+    age_recipient: str
+    openpgp_key_id: str
     registry: str
     registry_name: str
     forms: tuple[tuple[str, str], ...]
@@ -79,6 +81,8 @@ def own_words(source: str, whose: Whose) -> str:
     replaced = {
         "DERES-ID-1": whose.inbound_key_id,
         "DERES-ID": whose.institution_id,
+        "AGE-NOKKEL": whose.age_recipient,
+        "OPENPGP-ID": whose.openpgp_key_id,
         '"registry": "kar"': f'"registry": "{whose.registry}"',
         "enclave\\kar": f"enclave\\{whose.registry}",
         "@kar": f"@{whose.registry}",

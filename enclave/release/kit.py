@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from enclave.crypto import openpgp
 from enclave.crypto.allowed_signers import AllowedSigner, fingerprint, format_allowed_signers
 from enclave.crypto.passphrase import GROUP, LENGTH, check_sign
 from enclave.model.draft import Draft, DraftFile, Kind
@@ -35,13 +36,15 @@ PASSPHRASE_GROUPS = -(-LENGTH // GROUP)
 
 @dataclass(frozen=True)
 class KitFor:
-    """Whom a kit is for, and the public half of the key that the registry signs packages with."""
+    """Whom a kit is for, and the public halves of the keys by which it knows the registry and seals to it."""
 
     registry: str
     institution_id: str
     name: str
     inbound_key_id: str
     bundle_key: str
+    age_recipient: str
+    openpgp_certificate: str
 
 
 def kit(whom: KitFor, loaded: LoadedDefinition, today: date) -> Draft:
@@ -49,7 +52,8 @@ def kit(whom: KitFor, loaded: LoadedDefinition, today: date) -> Draft:
     definition = loaded.definition
     samples = sample_forms(definition, today)
     labels = tuple((f"{sample.form.id}.csv", sample.form.label.nb) for sample in samples)
-    whose = Whose(whom.institution_id, whom.name, whom.inbound_key_id, whom.registry, definition.name.nb, labels)
+    sealing = (whom.inbound_key_id, whom.age_recipient, openpgp.key_id(whom.openpgp_certificate))
+    whose = Whose(whom.institution_id, whom.name, *sealing, whom.registry, definition.name.nb, labels)
     files = {
         "LES_MEG_FORST.txt": _readme(whom, definition.name.nb),
         "veiledning.html": guide(whose),
@@ -62,6 +66,8 @@ def kit(whom: KitFor, loaded: LoadedDefinition, today: date) -> Draft:
         "kontroller-passord.cmd": kit_scripts.check_passphrase(PASSPHRASE_GROUPS, check_sign("ABCDE", 1)),
         "maler/manifest-inne.json": _json(_inner_template(whom, samples)),
         "maler/manifest-ute.json": _json(_outer_template(whom)),
+        "nokler/age.txt": _key(whom.age_recipient),
+        "nokler/openpgp.asc": _key(whom.openpgp_certificate),
     }
     for sample in samples:
         files[f"skjema/{sample.form.id}.csv"] = csv_bytes(sample.header, [sample.row])
@@ -98,6 +104,10 @@ def _fingerprint(whom: KitFor) -> bytes:
         "",
         "Det skal være helt likt det som står i passordbrevet. Er det ulikt, ring registeret.",
     )
+
+
+def _key(public: str) -> bytes:
+    return f"{public.strip()}\n".encode("ascii")
 
 
 def _inner_template(whom: KitFor, samples: tuple[SampleForm, ...]) -> dict[str, object]:

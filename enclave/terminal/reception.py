@@ -49,7 +49,13 @@ class Reception(Desk):
         loaded = self._definition_in_force()
         receiver = find_institution(self.control, self._registry, institution_id)
         whom = KitFor(
-            self._registry, institution_id, receiver.name, receiver.inbound_key_id, self._public("bundle-sign")
+            registry=self._registry,
+            institution_id=institution_id,
+            name=receiver.name,
+            inbound_key_id=receiver.inbound_key_id,
+            bundle_key=self._public("bundle-sign"),
+            age_recipient=self._public("intake"),
+            openpgp_certificate=self._public("nettskjema"),
         )
         written = admit(kit(whom, loaded, today), recipient=institution_id, institutions={institution_id})
         digest = hashlib.sha256()

@@ -12,7 +12,7 @@ from enclave.grants import Access, Folder, Job, Network, Passphrases
 from jobs.schedule import JOBS, ROAD
 from tests.architecture.sources import REPOSITORY
 
-IDENTITY_KEYS = {"vault-db", "vault-index", "vault-data", "quarantine", "nettskjema", "loans", "rights"}
+IDENTITY_KEYS = {"vault-db", "vault-index", "vault-data", "quarantine", "intake", "nettskjema", "loans", "rights"}
 OPENS_A_DATABASE = {"registry-db": "registry", "vault-db": "vault", "vault-index": "vault", "vault-data": "vault"}
 
 each_job = pytest.mark.parametrize("job", JOBS.values(), ids=list(JOBS))
@@ -79,13 +79,14 @@ def test_a_database_comes_with_its_key_and_its_network(job: Job) -> None:
 def test_keys_that_only_one_may_have() -> None:
     """One job signs the log, one signs bundles, one opens drafts, one drops, one loans; nobody opens viewing copies."""
     holders = {key: [job.name for job in JOBS.values() if key in job.private_keys] for key in KEY_KINDS}
-    alone = ("audit-sign", "bundle-sign", "drafts", "quarantine", "nettskjema", "loans", "rights", "viewing")
+    alone = ("audit-sign", "bundle-sign", "drafts", "quarantine", "intake", "nettskjema", "loans", "rights", "viewing")
 
     assert {key: holders[key] for key in alone} == {
         "audit-sign": ["checkpoint"],
         "bundle-sign": ["seal"],
         "drafts": ["seal"],
         "quarantine": ["admit"],
+        "intake": ["admit"],
         "nettskjema": ["admit"],
         "loans": ["link"],
         "rights": ["rights"],

@@ -8,7 +8,7 @@ import io
 import random
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.identity import numbers
 from tests.crypto.zip_writer import DEFLATED, Member, build
@@ -42,6 +42,7 @@ class Hostile:
     manifest: Callable[[bytes], bytes] = field(default=lambda content: content)
     signature: Callable[[bytes], bytes] = field(default=lambda content: content)
     inner: Callable[[], bytes] | None = None
+    envelope: str = "aes-zip"
 
 
 def csv_file(body: Callable[[], bytes], rule: str) -> Hostile:
@@ -109,11 +110,23 @@ def bomb_that_says_so() -> bytes:
     return build(Member(b"arrival.csv", bytes(64 * MIB), method=DEFLATED, size=1 << 30))
 
 
-def bomb_at_the_limits() -> bytes:
+def bomb_at_the_limits(size: int = ROOM) -> bytes:
     """Lines that deflate as well as is let through."""
     drawn = random.Random(2)
-    blocks = (drawn.randbytes(5) + b";" * 900 + b"\r\n" for _ in range(ROOM // 907))
+    blocks = (drawn.randbytes(5) + b";" * 900 + b"\r\n" for _ in range(size // 907))
     return b"".join(blocks)
+
+
+def many_recipients() -> bytes:
+    """An age file whose header names people without end."""
+    stanza = b"-> X25519 " + b"A" * 43 + b"\n" + b"A" * 43 + b"\n"
+    return b"age-encryption.org/v1\n" + filled(stanza) + b"--- " + b"A" * 43 + b"\n" + bytes(64)
+
+
+def many_parts() -> bytes:
+    """A binary message whose encrypted packet comes in parts of one byte each, and never ends."""
+    session = b"\xc1\x5e\x03" + bytes(93)
+    return session + b"\xd2" + b"\xe0\x01" * (ROOM // 2)
 
 
 HOSTILE: Mapping[str, Hostile] = {
@@ -125,6 +138,14 @@ HOSTILE: Mapping[str, Hostile] = {
     "ZIP of 65 000 entries": Hostile("E_ENTRIES", payload=lambda: many_entries(65_000)),
     "ZIP bomb of a gigabyte": Hostile("E_BOMB", payload=bomb_that_says_so),
     "ZIP that opens to the most that is let through": csv_file(bomb_at_the_limits, "encoding"),
+    "age file that opens to the most that is let through": replace(
+        csv_file(bomb_at_the_limits, "encoding"), envelope="age"
+    ),
+    "age file with a header of half a million recipients": Hostile("E_AGE", payload=many_recipients, envelope="age"),
+    "OpenPGP message that opens to the most that is let through": replace(
+        csv_file(lambda: bomb_at_the_limits(45 * MIB), "encoding"), envelope="openpgp"
+    ),
+    "OpenPGP message in 33 million parts": Hostile("E_OPENPGP_FORM", payload=many_parts, envelope="openpgp"),
     "manifest inside of 60 MiB": Hostile("E_INNER_MANIFEST", inner=lambda: filled(b"[")),
     "CSV, as large as is let in, of honest rows": csv_file(lambda: honest_rows(1_000_000), "too_many_rows"),
     "CSV of one line": csv_file(lambda: filled(b"x"), "unreadable"),

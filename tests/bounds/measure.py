@@ -8,13 +8,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from enclave.control.drops import find_drop
-from enclave.crypto import aes_zip, sshsig
+from enclave.crypto import aes_zip, age, openpgp, sshsig
+from enclave.crypto.keyring import public
 from enclave.crypto.secret import Secret
 from enclave.model.draft import Kind
 from enclave.model.drop import PlainFile
@@ -74,15 +75,16 @@ def measure(site: Site, name: str) -> Cost:
 
 def made(site: Site, hostile: Hostile) -> Path:
     """The drop's folder, outside the airlock but on its disk."""
-    letter, drop_id = site.letters[ATTACKER], uuid4()
+    drop_id = uuid4()
     files = hostile.members() or site.planter.file(rows=1)
-    making = Making(files, drop_id=drop_id)
+    key_id, seal = _envelope(site, hostile.envelope)
+    making = Making(files, drop_id=drop_id, inner={"recipient_kid": key_id})
     inner = json.dumps(site.inner(making)).encode() if hostile.inner is None else hostile.inner()
     members = [PlainFile("manifest.json", inner), *(PlainFile(name, content) for name, content in files.items())]
-    payload = aes_zip.seal_archive(members, letter.inbound) if hostile.payload is None else hostile.payload()
+    payload = seal(members) if hostile.payload is None else hostile.payload()
     stated = {
-        "v": 1, "registry": REGISTRY, "drop_id": str(drop_id), "sender": ATTACKER, "format": "aes-zip",
-        "created_at": "2026-02-01T08:00:00Z", "recipient_kid": letter.inbound_key_id,
+        "v": 1, "registry": REGISTRY, "drop_id": str(drop_id), "sender": ATTACKER, "format": hostile.envelope,
+        "created_at": "2026-02-01T08:00:00Z", "recipient_kid": key_id,
         "payload_sha256": hashlib.sha256(payload).hexdigest(), "payload_size": len(payload),
     }  # fmt: skip
     manifest = hostile.manifest(json.dumps(stated).encode())
@@ -93,6 +95,21 @@ def made(site: Site, hostile: Hostile) -> Path:
     for name, content in parts.items():
         (folder / name).write_bytes(content)
     return folder
+
+
+def _envelope(site: Site, form: str) -> tuple[str, Callable[[Sequence[PlainFile]], bytes]]:
+    """The key id of an envelope and what seals files in it."""
+    letter, keys = site.letters[ATTACKER], site.folder.registry(REGISTRY).keys
+    recipient, certificate = public(keys, "intake"), public(keys, "nettskjema")
+    envelopes: dict[str, tuple[str, Callable[[Sequence[PlainFile]], bytes]]] = {
+        "aes-zip": (letter.inbound_key_id, lambda files: aes_zip.seal_archive(files, letter.inbound)),
+        "age": (recipient, lambda files: age.seal(aes_zip.pack_plain(files), [recipient])),
+        "openpgp": (
+            openpgp.key_id(certificate),
+            lambda files: openpgp.seal(aes_zip.pack_plain(files), certificate),
+        ),
+    }
+    return envelopes[form]
 
 
 def costs(names: Sequence[str]) -> Iterator[Cost]:

@@ -1,5 +1,7 @@
 """age envelopes open whole and unaltered for their recipients, or not at all."""
 
+import time
+
 import pyrage
 import pytest
 from hypothesis import given, settings
@@ -66,6 +68,20 @@ def test_bytes_behind_the_end_are_refused() -> None:
     """An envelope with something appended does not open."""
     with pytest.raises(Rejected, match="E_AGE"):
         age.open(age.seal(b"rows", [RECIPIENT]) + b"x", IDENTITY)
+
+
+def test_a_header_of_any_size_is_refused_at_once() -> None:
+    """Thirty recipients are taken; a header that is longer, or never ends, is not read, for that would take hours."""
+    others = [age.new_identity()[1] for _ in range(29)]
+    assert age.open(age.seal(b"rows", [*others, RECIPIENT]), IDENTITY) == b"rows"
+
+    sealed = age.seal(b"rows", [RECIPIENT])
+    stanzas = sealed[len(age.HEADER) : sealed.index(b"\n--- ") + 1] * 200_000
+    started = time.process_time()
+    for hostile in (sealed.replace(b"\n--- ", b"\n" + stanzas + b"--- "), age.HEADER + stanzas, age.HEADER * 1_000_000):
+        with pytest.raises(Rejected, match="E_AGE:"):
+            age.open(hostile, IDENTITY)
+    assert time.process_time() - started < 1
 
 
 def test_a_passphrase_envelope_is_refused() -> None:

@@ -277,7 +277,7 @@ BAD_DROPS: Mapping[str, tuple[str, Build]] = {
     "altered before signing": ("E_TAG", _made(after_sealing=_flip)),
     "wrong passphrase": ("E_PASSPHRASE", _made(passphrase=Secret(b"QQQQQ-WWWWW-EEEEE-RRRRR-TTTTT-2"))),
     "cut in the middle": ("E_TRUNC", _made(after_sealing=lambda content: content[: len(content) // 2])),
-    "not a ZIP": ("E_CONTAINER", _made(with_after_sealing=lambda planter: lambda _: planter.draw().name.encode() * 9)),
+    "not a ZIP": ("E_FORMAT", _made(with_after_sealing=lambda planter: lambda _: planter.draw().name.encode() * 9)),
     "a plaintext entry appended": (
         "E_UNENCRYPTED",
         _made(with_after_sealing=lambda planter: _append_plain(f"{planter.draw().person_id}.csv", planter.draw().name)),

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from enclave.crypto import aes_zip, sshsig
+from enclave.crypto import aes_zip, age, openpgp, sshsig
 from enclave.crypto.secret import Secret
+from enclave.intake.envelopes import AesZipEnvelope, AgeEnvelope, OpenPgpEnvelope
 from enclave.intake.open import verify_and_open
 from enclave.model.drop import OpenedDrop, PlainFile, SealedDrop
 from tests.intake.forms import file_of
@@ -15,6 +16,9 @@ from tests.intake.forms import file_of
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 DROP_ID = "7b1c35a2-60b0-4a2b-8d53-6f6a1d2f7c01"
 PASSPHRASE = Secret(b"K7QX-2M4P-9RTV-W3HD-6JCN-8FYA")
+IDENTITY, RECIPIENT = age.new_identity()
+PRIVATE, CERTIFICATE = openpgp.new_key("kar")
+ENVELOPES = (AesZipEnvelope({"klinikk-a-2026": PASSPHRASE}), AgeEnvelope(IDENTITY), OpenPgpEnvelope(PRIVATE))
 KEY, PUBLIC = sshsig.new_key("klinikk-a")
 OTHER_KEY, OTHER_PUBLIC = sshsig.new_key("klinikk-b")
 SIGNERS = (
@@ -85,7 +89,7 @@ def opened(sealed: SealedDrop, *, signers: Sequence[sshsig.AllowedSigner] = SIGN
         sealed,
         registry="kar",
         signers=signers,
-        passphrases={"klinikk-a-2026": PASSPHRASE},
+        envelopes=ENVELOPES,
         at=at,
         limits=aes_zip.Limits(),
     )

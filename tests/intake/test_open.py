@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,19 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enclave.cli import client
-from enclave.crypto import aes_zip, sshsig
+from enclave.crypto import aes_zip, age, openpgp, sshsig
 from enclave.crypto.secret import Secret
 from enclave.errors import CODES, Rejected
 from enclave.intake.open import read_manifest
 from enclave.model.drop import PlainFile, SealedDrop
 from tests.intake.drops import (
     AT,
+    CERTIFICATE,
     DROP_ID,
     FILES,
     KEY,
     OTHER_KEY,
     PASSPHRASE,
     PUBLIC,
+    RECIPIENT,
     SIGNERS,
     drop_of,
     inner,
@@ -181,10 +184,33 @@ def test_another_payload_is_rejected() -> None:
     assert code_of(signed(payload_size=1)) == "E_DIGEST"
 
 
-def test_an_envelope_that_is_not_taken_is_rejected() -> None:
-    """Both age and OpenPGP are known formats, but not yet taken for drops."""
-    assert code_of(signed(format="age")) == "E_FORMAT"
-    assert code_of(signed(format="openpgp")) == "E_FORMAT"
+@pytest.mark.parametrize(
+    ("form", "key_id", "seal"),
+    [
+        ("age", RECIPIENT, lambda content: age.seal(content, [RECIPIENT])),
+        ("openpgp", openpgp.key_id(CERTIFICATE), lambda content: openpgp.seal(content, CERTIFICATE)),
+    ],
+)
+def test_a_drop_in_another_envelope_is_opened_and_bound_in_the_same_way(
+    form: str, key_id: str, seal: Callable[[bytes], bytes]
+) -> None:
+    """Both age and OpenPGP hold the same manifest and files; the key that it names twice is the registry's."""
+
+    def sealed(named: str, inside: str) -> SealedDrop:
+        manifest = json.dumps(inner(FILES, recipient_kid=inside)).encode()
+        payload = seal(aes_zip.pack_plain([PlainFile("manifest.json", manifest), *FILES]))
+        return drop_of(payload, json.dumps(outer(payload, format=form, recipient_kid=named)).encode())
+
+    assert [file.content for file in opened(sealed(key_id, key_id)).files] == [file.content for file in FILES]
+    assert code_of(sealed("klinikk-a-2026", key_id)) == "E_KID"
+    assert code_of(sealed(key_id, "klinikk-a-2026")) == "E_BINDING"
+
+
+def test_an_envelope_is_told_by_its_content_and_must_be_the_one_that_was_signed() -> None:
+    """A ZIP that is called age, an age file that is called a ZIP, and what is none of the three are rejected."""
+    assert code_of(signed(format="age")) == code_of(signed(format="openpgp")) == "E_FORMAT"
+    for payload in (age.seal(PAYLOAD, [RECIPIENT]), openpgp.seal(PAYLOAD, CERTIFICATE), b"kanari", b""):
+        assert code_of(drop_of(payload)) == "E_FORMAT"
 
 
 def test_a_passphrase_that_is_not_in_force_is_rejected() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from enclave.crypto import sshsig
+from enclave.crypto import age, openpgp, sshsig
 from enclave.founding import CONFIG
 from enclave.intake import read as reading
 from enclave.intake import spreadsheet, workbook
@@ -28,11 +28,10 @@ from enclave.spreadsheet import write_text
 from tests.intake.forms import ARRIVAL, GOOD, REGISTRY
 
 LOADED = load(CONFIG / "registries" / "kar")
+KEYS = (sshsig.new_key("enclave")[1], age.new_identity()[1], openpgp.new_key("enclave")[1])
 KIT = {
     file.name: file.content
-    for file in kit(
-        KitFor("kar", "muritunet", "Muritunet", "muritunet-1", sshsig.new_key("enclave")[1]), LOADED, date(2026, 11, 23)
-    ).files
+    for file in kit(KitFor("kar", "muritunet", "Muritunet", "muritunet-1", *KEYS), LOADED, date(2026, 11, 23)).files
 }
 CANARY = "KANARI17912099997"
 SHEET, BOOK, RELATIONS = "xl/worksheets/sheet1.xml", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"

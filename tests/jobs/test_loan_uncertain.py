@@ -228,7 +228,7 @@ def test_without_a_persons_yes_an_uncertain_link_is_none(server: Server, decisio
     ("code", "wrong"),
     [
         ("E_SENDER", "another lender's signature"),
-        ("E_AGE", "another loan's key"),
+        ("E_AGE_KEY", "another loan's key"),
         ("E_LOAN_EMPTY", "no rows"),
         ("E_LOAN_HEADER", "other variables"),
         ("E_LOAN_CONFLICT", "two answers for one month"),

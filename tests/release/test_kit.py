@@ -10,7 +10,7 @@ from datetime import date
 import openpyxl
 import pytest
 
-from enclave.crypto import sshsig
+from enclave.crypto import age, openpgp, sshsig
 from enclave.crypto.allowed_signers import fingerprint, parse_allowed_signers
 from enclave.crypto.passphrase import ALPHABET, check_sign, groups, new_passphrase
 from enclave.errors import Refused
@@ -28,7 +28,9 @@ from tests.release.example import receipt_draft
 
 LOADED = load(CONFIG / "registries" / "kar")
 PUBLIC = sshsig.new_key("enclave")[1]
-WHOM = KitFor("kar", "muritunet", "Muritunet <b>& co</b>", "muritunet-1", PUBLIC)
+RECIPIENT, CERTIFICATE = age.new_identity()[1], openpgp.new_key("kar")[1]
+OPENPGP_ID = openpgp.key_id(CERTIFICATE)
+WHOM = KitFor("kar", "muritunet", "Muritunet <b>& co</b>", "muritunet-1", PUBLIC, RECIPIENT, CERTIFICATE)
 TODAY = date(2026, 11, 23)
 SCRIPTS = ("lag-innsending.cmd", "verifiser.cmd", "kontroller-passord.cmd")
 
@@ -107,6 +109,16 @@ def test_the_key_of_a_kit_is_the_one_that_signs_packages(files: dict[str, bytes]
     assert fingerprint(PUBLIC) in files["fingeravtrykk.txt"].decode("utf-8-sig")
 
 
+def test_the_keys_to_seal_to_are_the_registrys(files: dict[str, bytes]) -> None:
+    """`age -R` and `gpg --recipient-file` read them as they are; the guide tells the ids that manifests name."""
+    assert files["nokler/age.txt"] == f"{RECIPIENT}\n".encode()
+    assert openpgp.key_id(files["nokler/openpgp.asc"].decode("ascii")) == OPENPGP_ID
+    page = files["veiledning.html"].decode()
+    assert f"<code>{RECIPIENT}</code>" in page
+    assert f"<code>{OPENPGP_ID}</code>" in page
+    assert not re.search(r"AGE-NOKKEL|OPENPGP-ID", page)
+
+
 def test_a_workbook_explains_every_column_and_code(files: dict[str, bytes]) -> None:
     """The sheet to fill in has the CSV file's header; the sheet beside it has each column and each code once."""
     for form in LOADED.definition.forms:
@@ -151,7 +163,7 @@ def test_the_guide_is_the_institutions_own(files: dict[str, bytes]) -> None:
 
 def test_the_guide_serves_another_registry() -> None:
     """The registry's id stands in commands and folders as its own, not as KAR's."""
-    page = guide(Whose("oslo", "Oslo", "oslo-1", "nnrr", "Rygg", (("basis.csv", "Basis"),))).decode()
+    page = guide(Whose("oslo", "Oslo", "oslo-1", "age1x", "ABCD", "nnrr", "Rygg", (("basis.csv", "Basis"),))).decode()
 
     assert "drop@nnrr" in page
     assert not re.search(r"\bkar\b|arrival", page)

@@ -37,8 +37,8 @@ class GnuPg:
 @contextmanager
 def gnupg() -> Iterator[GnuPg]:
     """GnuPG with an empty keyring, its agent ended afterwards."""
-    # A socket's path has at most 107 characters, so this is not below pytest's folder.
-    home = Path(tempfile.mkdtemp(prefix="gnupg-"))
+    # A socket's path has at most 107 characters, so this is neither below pytest's folder nor below a test's TMPDIR.
+    home = Path(tempfile.mkdtemp(prefix="gnupg-", dir="/tmp"))
     try:
         yield GnuPg(home)
     finally:

@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -270,51 +270,104 @@ def opened(server: Server, tmp_path: Path) -> Iterator[Path]:
     return work
 
 
+@dataclass
+class Typing:
+    """A drop made by hand in the folders `inne` and `ute`, as the guide says it."""
+
+    server: Server
+    work: Path
+    ending: str = ".csv"
+    manifests: dict[str, Any] = field(default_factory=dict)
+    """what the guide says to write into both manifests besides what is there"""
+    drop_id: str = ""
+    forms: int = 0
+
+    def blocks(self, heading: str) -> list[str]:
+        """The commands of a section of the guide, in order."""
+        guide = html.unescape((self.server.home / "veiledning.html").read_text())
+        section = guide.split(f"{heading}</h2>")[1].split("<h2>")[0]
+        blocks = re.findall(r"<pre><code>(.*?)</code></pre>", section, re.DOTALL)
+        return [block.replace(".csv", self.ending) for block in blocks if block[0] != "{"]
+
+    def inside(self, once: str, digests: str) -> None:
+        """Points 1 to 3: an id, the files of all forms, and the manifest that goes inside."""
+        inne = self.work / "inne"
+        for form in (self.server.home / "skjema").glob(f"*{self.ending}"):
+            shutil.copy(form, inne)
+        found = re.search(r"(?m)^([0-9a-f]{64})$", _type(self.server, inne, once))
+        assert found
+        self.drop_id = re.sub(r"^(.{8})(.{4})(.{4})(.{4})(.{12}).*$", r"\1-\2-\3-\4-\5", found[1])
+        assert not list(self.work.glob("engangs*"))
+        inner = json.loads((self.server.home / "maler" / "manifest-inne.json").read_text()) | self.manifests
+        inner["drop_id"] = self.drop_id
+        for file in inner["files"]:
+            file["name"] = file["name"].replace(".csv", self.ending)
+            told = _type(self.server, inne, digests.replace(f"arrival{self.ending}", file["name"]))
+            file |= {"sha256": told.strip().splitlines()[-1], "size": (inne / file["name"]).stat().st_size}
+        (inne / "manifest.json").write_text(json.dumps(inner))
+        self.forms = len(inner["files"])
+
+    def outside(self, payload: str, digest: str, sign: str, **stated: str) -> None:
+        """Points 5 to 8: the manifest outside and its signature, and the folder at the airlock."""
+        ute = self.work / "ute"
+        told = _type(self.server, self.work / "inne", digest.replace("payload.zip", payload))
+        outer = json.loads((self.server.home / "maler" / "manifest-ute.json").read_text()) | self.manifests | stated
+        size = (ute / payload).stat().st_size
+        outer |= {"drop_id": self.drop_id, "payload_sha256": told.strip().splitlines()[-1], "payload_size": size}
+        outer["created_at"] = datetime.now(UTC).isoformat()
+        (ute / "manifest.json").write_text(json.dumps(outer))
+        _type(self.server, ute, sign)
+        incoming = self.server.airlock / CLINIC / "in"
+        shutil.copytree(ute, incoming / f"{self.drop_id}.part")
+        (incoming / f"{self.drop_id}.part").rename(incoming / self.drop_id)
+
+    def assert_admitted(self) -> None:
+        """Collected and admitted, every row of every form."""
+        for job in ("collect", "admit"):
+            assert self.server.enclave("job", "run", job).exit_code in (0, 1)
+        (listed,) = json.loads(self.server.enclave("drop", "list", "--json").output)
+        assert listed["state"] == "admitted"
+        entries = self.server.entries()
+        (settled,) = [entry for entry in entries if entry.act == Act.DROP_SETTLE and entry.phase is Phase.DONE]
+        assert (settled.counts["accepted"], settled.counts["rejected"]) == (self.forms, 0)
+
+
 @pytest.mark.parametrize("ending", [".csv", ".xlsx"])
 def test_a_drop_made_by_the_guides_words_is_admitted(server: Server, opened: Path, ending: str) -> None:
     """Every command of the section by hand, typed in order, makes a drop of the samples that is taken whole.
 
     For Excel files `.xlsx` is written where the guide has `.csv`, as it says.
     """
-    guide = html.unescape((server.home / "veiledning.html").read_text())
-    by_hand = guide.split("for hånd</h2>")[1]
-    blocks = [block for block in re.findall(r"<pre><code>(.*?)</code></pre>", by_hand, re.DOTALL) if block[0] != "{"]
-    once, digests, pack, outer_digest, sign = (block.replace(".csv", ending) for block in blocks[:5])
-    for form in (server.home / "skjema").glob(f"*{ending}"):
-        shutil.copy(form, opened / "inne")
-    secret = server.passphrase(Passphrases.SENDERS)
+    hand, secret = Typing(server, opened, ending), server.passphrase(Passphrases.SENDERS)
+    once, digests, pack, outer_digest, sign = hand.blocks("for hånd")[:5]
 
-    first = _type(server, opened / "inne", once)
-    found = re.search(r"(?m)^([0-9a-f]{64})$", first)
-    assert found
-    drop_id = re.sub(r"^(.{8})(.{4})(.{4})(.{4})(.{12}).*$", r"\1-\2-\3-\4-\5", found[1])
-    assert not list(opened.glob("engangs*"))
-    inner = json.loads((server.home / "maler" / "manifest-inne.json").read_text())
-    inner["drop_id"] = drop_id
-    for file in inner["files"]:
-        file["name"] = file["name"].replace(".csv", ending)
-        told = _type(server, opened / "inne", digests.replace(f"arrival{ending}", file["name"]))
-        file |= {"sha256": told.strip().splitlines()[-1], "size": (opened / "inne" / file["name"]).stat().st_size}
-    (opened / "inne" / "manifest.json").write_text(json.dumps(inner))
+    hand.inside(once, digests)
     _type(server, opened / "inne", pack, typed=[secret, secret])
-    told = _type(server, opened / "inne", outer_digest)
-    outer = json.loads((server.home / "maler" / "manifest-ute.json").read_text())
-    size = (opened / "ute" / "payload.zip").stat().st_size
-    outer |= {"drop_id": drop_id, "payload_sha256": told.strip().splitlines()[-1], "payload_size": size}
-    outer["created_at"] = datetime.now(UTC).isoformat()
-    (opened / "ute" / "manifest.json").write_text(json.dumps(outer))
-    _type(server, opened / "ute", sign)
-    incoming = server.airlock / CLINIC / "in"
-    shutil.copytree(opened / "ute", incoming / f"{drop_id}.part")
-    (incoming / f"{drop_id}.part").rename(incoming / drop_id)
+    hand.outside("payload.zip", outer_digest, sign)
 
-    for job in ("collect", "admit"):
-        assert server.enclave("job", "run", job).exit_code in (0, 1)
-    (listed,) = json.loads(server.enclave("drop", "list", "--json").output)
-    assert listed["state"] == "admitted"
-    (settled,) = [entry for entry in server.entries() if entry.act == Act.DROP_SETTLE and entry.phase is Phase.DONE]
-    forms = len(inner["files"])
-    assert (settled.counts["accepted"], settled.counts["rejected"]) == (forms, 0)
+    hand.assert_admitted()
+
+
+@pytest.mark.parametrize(("form", "payload"), [("age", "payload.age"), ("openpgp", "payload.pgp")])
+def test_a_drop_sealed_to_the_registrys_key_by_the_guides_words_is_admitted(
+    server: Server, opened: Path, monkeypatch: pytest.MonkeyPatch, form: str, payload: str
+) -> None:
+    """With age and with GnuPG as the guide says, to the public keys of the kit, without any passphrase."""
+    monkeypatch.setenv("GNUPGHOME", str(opened))
+    hand = Typing(server, opened)
+    pack, with_age, with_gpg = hand.blocks("i stedet for passord")
+    guide = html.unescape((server.home / "veiledning.html").read_text())
+    ids = re.search(r"<code>(age1[a-z0-9]+)</code> for age og <code>([0-9A-F]{16})</code> for OpenPGP", guide)
+    assert ids
+    hand.manifests = {"recipient_kid": ids[1] if form == "age" else ids[2]}
+    once, digests, _, outer_digest, sign = hand.blocks("for hånd")[:5]
+
+    hand.inside(once, digests)
+    _type(server, opened / "inne", pack)
+    _type(server, opened / "inne", with_age if form == "age" else with_gpg)
+    hand.outside(payload, outer_digest, sign, format=form)
+
+    hand.assert_admitted()
 
 
 def test_a_package_is_verified_by_the_guides_words(server: Server, opened: Path) -> None:
