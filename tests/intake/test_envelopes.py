@@ -179,7 +179,11 @@ def _id_of(envelope: Envelope) -> str:
     )
 
 
-@pytest.mark.parametrize("named", ["", "letter-2", OTHER_RECIPIENT, openpgp.key_id(OTHER_CERTIFICATE)])
+@pytest.mark.parametrize(
+    "named",
+    ["", "letter-2", OTHER_RECIPIENT, openpgp.key_id(OTHER_CERTIFICATE)],
+    ids=["none", "letter", "age", "openpgp"],
+)
 def test_a_key_id_that_is_none_of_ours_is_refused_unopened(kind: Kind, tmp_path: Path, named: str) -> None:
     """What the manifest names must be the key that opens; a passphrase that ended says why."""
     payload = sealed(kind, tmp_path)

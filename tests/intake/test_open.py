@@ -190,6 +190,7 @@ def test_another_payload_is_rejected() -> None:
         ("age", RECIPIENT, lambda content: age.seal(content, [RECIPIENT])),
         ("openpgp", openpgp.key_id(CERTIFICATE), lambda content: openpgp.seal(content, CERTIFICATE)),
     ],
+    ids=["age", "openpgp"],
 )
 def test_a_drop_in_another_envelope_is_opened_and_bound_in_the_same_way(
     form: str, key_id: str, seal: Callable[[bytes], bytes]
