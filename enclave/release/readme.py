@@ -77,6 +77,8 @@ WHAT: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "",
             "  maler/manifest-inne.json",
             "  maler/manifest-ute.json",
+            "  nokler/age.txt           Registerets nøkler, når innsendingen forsegles med age",
+            "  nokler/openpgp.asc       eller OpenPGP og ikke med passordet.",
             "",
             "Denne filen heter LES_MEG_FORST.txt. Pakken inneholder ingen hemmeligheter. Passordene kommer i brev.",
         ),
