@@ -97,17 +97,16 @@ def _csv_field(value: Value) -> str:
             return ""
         case bool():
             return "ja" if value else "nei"
-        case int():
-            return str(value)
-        case float() | Decimal():
-            return _decimal_comma(value)
+        case int() | float() | Decimal():
+            return number_text(value)
         case date():
             return value.isoformat()
         case str():
             return _csv_text(value)
 
 
-def _decimal_comma(value: float | Decimal) -> str:
+def number_text(value: float | Decimal) -> str:
+    """A number as a CSV file has it: decimal comma, no exponent; ValueError where it is not finite."""
     if not math.isfinite(value):
         raise ValueError("a number that is not finite has no place in a file for people")
     return format(Decimal(str(value)), "f").replace(".", ",")

@@ -1,7 +1,7 @@
 """A clinic's own rows, given back to it: what it submitted itself, under its own references, as CSV and as a workbook.
 
 *Own* is what the sender sent (law 6): never joined through the person, never borrowed. No national number goes back:
-the registry holds none, and a reference or text that could be one is not shown. Equal rows give equal bytes.
+the registry holds none, and a reference, text or number that could be one is not shown. Equal rows give equal bytes.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from enclave.model.draft import DraftFile
 from enclave.model.pseudonymous import EPISODE, SENDER
 from enclave.registry.definition import Definition, Form, Kind
 from enclave.release.leaks import could_leak
-from enclave.spreadsheet import Value, csv_bytes, workbook_bytes, write_text
+from enclave.spreadsheet import Value, csv_bytes, number_text, workbook_bytes, write_text
 
 explain(
     "H_NOT_OWN",
@@ -38,7 +38,7 @@ NARROWEST, WIDEST = 12, 48  # characters
 class OwnRows:
     """One form's rows of one institution: the header as the institution sends it, and a value for each column.
 
-    `hidden` counts texts that are not shown because they could be a person's number.
+    `hidden` counts values that are not shown because they could be a person's number.
     """
 
     form: Form
@@ -68,10 +68,17 @@ def own_rows(form: Form, rows: pl.DataFrame, references: pl.DataFrame, *, instit
     hidden = 0
     shown: list[tuple[Value, ...]] = []
     for row in answers.iter_rows():
-        kept = tuple(NOT_SHOWN if isinstance(value, str) and could_leak(value) else value for value in row)
+        kept = tuple(NOT_SHOWN if could_leak(_as_written(value)) else value for value in row)
         hidden += sum(one != other for one, other in zip(kept, row, strict=True))
         shown.append(kept)
     return OwnRows(form, columns, tuple(shown), hidden)
+
+
+def _as_written(value: Value) -> str:
+    """A text or number as the files have it: a large number has as many digits as an identifier."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value} {number_text(value)}"
+    return value if isinstance(value, str) else ""
 
 
 def own_files(
@@ -111,7 +118,7 @@ def _write_about(
     ]
     if hidden:
         facts.append(
-            (NOT_SHOWN, f"{hidden} tekster vises ikke, fordi de kan være et fødselsnummer. Bruk egne forløpsnumre.")
+            (NOT_SHOWN, f"{hidden} verdier vises ikke, fordi de kan være et fødselsnummer. Bruk egne forløpsnumre.")
         )
     for row, (name, value) in enumerate(facts, start=1):
         write_text(sheet.cell(row, 1), name)

@@ -87,7 +87,7 @@ def test_no_number_pseudonym_or_foreign_row_goes_back(server: Server) -> None:
     assert not [word for word in ("_pseudonym", "_episode", "_sender", SHARED.reference) if word in text]
     assert {one.reference for one in COURSES if one.clinic == "alfa"} - {NAMED.reference} <= set(shown)
     assert {"Forløpsnummer", "course_id", "=1+1 murer", "ja"} <= set(shown)
-    assert [value for value in shown if value.startswith("2 tekster vises ikke")]
+    assert [value for value in shown if value.startswith("2 verdier vises ikke")]
 
 
 def test_the_clinic_opens_what_a_person_approved(server: Server) -> None:

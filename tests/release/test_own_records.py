@@ -7,7 +7,7 @@ from typing import Any
 import openpyxl
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enclave.errors import Halt
@@ -146,6 +146,8 @@ def draft(files: Any) -> Draft:
 
 
 @given(st.text(max_size=40), st.text(min_size=1, max_size=40), st.floats(allow_nan=False, allow_infinity=False))
+@example("", "0", 1e31)  # 32 digits, as many as a pseudonym has
+@example("", "0", float(PERSON))  # eleven, with the control digits of a national number
 def test_no_sender_can_stop_its_own_answer(words: str, reference: str, share: float) -> None:
     """Whatever stands in a row, what is made of it passes the gate; what is shown is what was sent."""
     own = given_back(stored({"words": words, "share": share}), references(reference))
