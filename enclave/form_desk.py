@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from enclave.control.form_definitions import Delivered, State, decide, find_definition, kept
+from enclave.control.form_definitions import MAY_BECOME, State, decide, find_definition, kept
 from enclave.desk import Desk, acting_person
+from enclave.errors import Refused
 from enclave.flow import Act
 from enclave.intake.form_definition import Change, changes, points_of
 from enclave.wiring import utc_now
@@ -29,9 +30,11 @@ class FormDesk(Desk):
         self._decide(drop_uuids, "refused")
 
     def _decide(self, drop_uuids: Sequence[str], state: State) -> None:
-        # All are looked up before the first is decided on: a mistyped id decides nothing.
-        chosen: list[Delivered] = [find_definition(self.control, self._registry, one) for one in drop_uuids]
         with self._acts() as acts:
+            # All are looked up before the first is decided on: a mistyped id decides nothing.
+            chosen = [find_definition(self.control, self._registry, one) for one in dict.fromkeys(drop_uuids)]
+            if any(state not in MAY_BECOME[one.state] for one in chosen):
+                raise Refused("R_DEFINITION_UNKNOWN")
             for one in chosen:
                 digests = {"definition": one.sha256} if one.sha256 else {}
                 counts = {"approved": int(state == "approved")}

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from enclave.alarms import alarms_of, facts_of
 from enclave.completeness import deliveries_seen
 from enclave.control.database import Control
-from enclave.control.drops import NETTSKJEMA, Drop, drops_of, unanswered_submissions
+from enclave.control.drops import FORM_DEFINITION, NETTSKJEMA, Drop, drops_of, unanswered_submissions
 from enclave.control.extracts import extracts_of
 from enclave.control.form_definitions import Delivered, definitions_of, held_back
 from enclave.control.loans import Loan, loans_of
@@ -76,6 +76,7 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
     drops, loans = drops_of(control, registry), loans_of(control, registry)
     definitions = definitions_of(control, registry)
     held = held_back(definitions, [drop for drop in drops if drop.state is DropState.COLLECTED])
+    sent = [drop for drop in drops if drop.door != FORM_DEFINITION]
     releases = releases_of(control, registry)
     mark = halt_mark(folder)
     newest = {run.job: run for run in runs_of(control, registry) if run.finished_at is not None}
@@ -129,8 +130,8 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
     return Status(
         registry,
         f"{mark['code']} since {mark['at']}" if mark else "",
-        _counted(drop.state for drop in drops),
-        _counted(drop.reason for drop in drops if drop.state is DropState.REJECTED),
+        _counted(drop.state for drop in sent),
+        _counted(drop.reason for drop in sent if drop.state is DropState.REJECTED),
         _counted(release.state for release in releases),
         tuple((loan.loan_id, loan.state.value, loan.due.isoformat()) for loan in loans),
         tuple((run.job, run.started_at, run.reason) for run in newest.values() if run.outcome != "ok"),

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, update
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, delete, text, update
 from sqlalchemy.exc import IntegrityError
 
 from enclave.audit.record import Position
-from enclave.control.database import Control, create_control
-from enclave.control.drops import FORM_DEFINITION, NETTSKJEMA
+from enclave.control.database import MIGRATIONS, Control, create_control
+from enclave.control.drops import FORM_DEFINITION, NETTSKJEMA, drops_of
 from enclave.control.form_definitions import (
     Delivered,
     State,
@@ -24,7 +26,7 @@ from enclave.control.form_definitions import (
     keep,
     kept,
 )
-from enclave.control.tables import kept_definition
+from enclave.control.tables import drop, kept_definition
 from enclave.errors import Refused
 from tests.control.test_control import a_drop
 
@@ -79,6 +81,27 @@ def test_what_a_form_asked_is_kept_once_and_never_changed_or_removed(control: Co
         with pytest.raises(IntegrityError, match="never"), control.noting() as connection:
             connection.execute(change)
     assert kept(control, "kar", HASH) == "first"
+
+
+def test_a_submission_that_was_collected_before_definitions_were_kept_waits_for_any(tmp_path: Path) -> None:
+    """An older control database is upgraded; its drops could be of any form, so that any definition holds them."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{tmp_path / 'control.db'}")
+    columns = [column.name for column in drop.columns if column.name != "form"]
+    row = {name: vars(a_drop("u", sender=NETTSKJEMA, door=NETTSKJEMA))[name] for name in columns}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        named = ", ".join(f":{name}" for name in columns)
+        connection.execute(text(f"INSERT INTO drop_ ({', '.join(columns)}) VALUES ({named})"), row)
+        command.upgrade(config, "head")
+    engine.dispose()
+    collected = drops_of(Control(tmp_path / "control.db"), "kar")
+
+    assert [one.form for one in collected] == [""]
+    assert held_back((delivered(1, form="7"),), collected) == {"u"}
+    assert held_back((), collected) == frozenset()
 
 
 def test_a_decision_is_made_once(control: Control) -> None:

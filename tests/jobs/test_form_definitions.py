@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from enclave.audit.record import Phase
 from enclave.cli.pages import write_pages
+from enclave.completeness import deliveries_seen
 from enclave.control.drops import FORM_DEFINITION, NETTSKJEMA, count_attempt, drops_of
 from enclave.control.form_definitions import Delivered, definitions_of, kept
 from enclave.crypto import openpgp
@@ -263,6 +265,8 @@ def test_a_definition_that_cannot_be_read_holds_until_a_person_says_otherwise(
     assert code in [one.why.partition(":")[0] for one in forms.waiting()]
     (definition,) = drops_of(forms.server.control, REGISTRY, DropState.REJECTED)
     assert (definition.door, definition.reason) == (FORM_DEFINITION, code)
+    assert look(forms.server.folder, REGISTRY, utc_now()).rejected == ()
+    assert deliveries_seen(forms.server.folder, REGISTRY, utc_now(), ZoneInfo("Europe/Oslo")).years == ()
 
     forms.approve()
     forms.server.run("admit")
@@ -415,7 +419,7 @@ def test_an_approval_that_is_killed_happened_whole_or_not_at_all(forms: Forms) -
 
 
 def test_the_command_line_lists_shows_and_decides(forms: Forms) -> None:
-    """A person sees what waits and what changed, and decides by the id; a mistyped one decides nothing."""
+    """A person sees what waits and what changed, and decides by id; one unknown or decided before decides nothing."""
 
     def typed(*words: str, code: int = 0) -> str:
         command = [sys.executable, "-m", "enclave", "--config", str(forms.server.folder.settings), *words]
@@ -432,6 +436,7 @@ def test_the_command_line_lists_shows_and_decides(forms: Forms) -> None:
     assert {(one["what"], one["question"], one["part"]) for one in shown} == {("recoded", "sex", "option")}
     assert {one["was"] for one in shown} == {one["now"] for one in shown}
     typed("registry", "approve", waiting["id"], "00000000-0000-4000-8000-000000000000", code=3)
+    typed("registry", "approve", waiting["id"], forms.delivered()[0].drop_uuid, code=3)
     assert forms.versions()[1][0] == "waiting"
 
     typed("registry", "refuse", waiting["id"])
