@@ -116,6 +116,8 @@ class Act(StrEnum):
     DROP_SETTLE = "drop.settle"
     DROP_PUBLISH = "drop.publish"
     DIGEST_DRAFT = "digest.draft"
+    FORM_KEEP = "form.keep"
+    FORM_DECIDE = "form.decide"
     DROP_EXPIRE = "drop.expire"
     LOAN_OPEN = "loan.open"
     LOAN_ORDER = "loan.order"
@@ -202,6 +204,10 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         Act.DIGEST_DRAFT: Rule(
             ("admit",), Evidence.CONTROL, "perhaps an encrypted draft that nothing names; swept away, made again"
         ),
+        Act.FORM_KEEP: Rule(
+            ("admit",), Evidence.CONTROL, "a definition that was opened and is not entered yet; opened again"
+        ),
+        Act.FORM_DECIDE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the decision"),
         Act.DROP_EXPIRE: Rule(
             ("destroy",), Evidence.CONTROL, "a drop whose key or ciphertext may be gone; destroyed again"
         ),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from enclave.control.agreements import language_of
 from enclave.control.deliveries import note_deliveries
 from enclave.control.drops import NETTSKJEMA, Drop, drops_of, find_drop, settle_drop
+from enclave.control.form_definitions import definitions_of, held_back
 from enclave.control.releases import propose, releases_of
 from enclave.errors import Refused, Rejected, explain
 from enclave.flow import Act, DropState
@@ -27,6 +28,7 @@ from enclave.store.write import Plan, RegistryWriter, StateMovedError
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
 from jobs.examine import Examined, examine
+from jobs.form_definitions import keep_definitions
 from jobs.reasons import REPLAY
 from jobs.rule_texts import RULES
 from jobs.submissions import HELD_BY_THE_GATE, draft_digests
@@ -53,7 +55,10 @@ def admit(wiring: Wiring) -> dict[str, int]:
     digests = [release.draft_sha256 for release in releases_of(wiring.control, wiring.registry)]
     sweep_drafts(wiring, (*(stored.draft.sha256 for stored in reader.drafts()), *digests))
     counts = {"admitted": 0, "rejected": 0, "replayed": 0, "digests": 0}
-    for drop in _in_turn(wiring, drops_of(wiring.control, wiring.registry, DropState.COLLECTED)):
+    keep_definitions(wiring, drops_of(wiring.control, wiring.registry, DropState.COLLECTED))
+    collected = drops_of(wiring.control, wiring.registry, DropState.COLLECTED)
+    held = held_back(definitions_of(wiring.control, wiring.registry), collected)
+    for drop in _in_turn(wiring, [drop for drop in collected if drop.drop_uuid not in held]):
         outcome = _settle(wiring, writer, drop)
         _publish_settled(wiring, reader)
         counts[outcome] += 1

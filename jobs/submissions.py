@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from enclave.audit.record import Position
 from enclave.control.drops import NETTSKJEMA, Drop, find_drop, mark_answered, unanswered_submissions
+from enclave.control.form_definitions import definitions_of, is_refused
 from enclave.control.institutions import institutions_of
 from enclave.control.releases import DIGEST, propose, releases_of
 from enclave.crypto import openpgp
@@ -54,6 +55,15 @@ explain(
     "None is needed.",
     nb=("Akkurat denne innsendingen er mottatt før; ingenting ble lagret to ganger.", "Dere trenger ikke gjøre noe."),
 )
+explain(
+    "E_SUBMISSION_REFUSED",
+    "The form asked something else than the registry's questions when it was filled in; nothing of it was stored.",
+    "Submit the form anew, once the data processor says that it is mended.",
+    nb=(
+        "Skjemaet spurte om noe annet enn registerets spørsmål da det ble fylt ut; ingenting ble lagret.",
+        "Send inn skjemaet på nytt når databehandleren sier fra at det er rettet.",
+    ),
+)
 
 OPENED_TIMES = 8
 """How much larger than the largest encrypted file a file inside may be."""
@@ -84,6 +94,9 @@ def open_submission(wiring: Wiring, drop: Drop) -> OpenedSubmission:
     if not submitted.reason and drop.taken_before is not None:
         code = "E_SUBMISSION_REPEATED" if _same_as_before(wiring, drop, json, csv) else "E_SUBMISSION_CHANGED"
         submitted = replace(submitted, reason=code, table=None)
+    delivered = definitions_of(wiring.control, wiring.registry, manifest.form)
+    if not submitted.reason and is_refused(delivered, drop.collected_at):
+        submitted = replace(submitted, reason="E_SUBMISSION_REFUSED", table=None)
     return OpenedSubmission(form, manifest.submission, submitted)
 
 

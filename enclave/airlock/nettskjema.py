@@ -10,12 +10,12 @@ import stat
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from enclave.airlock.descriptors import FILE, FOLDER, exactly, identity, opened
 from enclave.errors import Refused, explain
-from enclave.model.drop import SealedDrop, SubmissionManifest
+from enclave.model.drop import DefinitionManifest, SealedDrop, SubmissionManifest
 
 explain(
     "R_SUBMISSIONS_AWAY",
@@ -73,7 +73,7 @@ _KEY = re.compile(r"[0-9A-F]{16}", re.ASCII)
 _FORM = re.compile(r"[0-9]{1,12}", re.ASCII)
 _SUBMISSION = re.compile(r"([0-9]{1,18})\.(json|csv)\.asc", re.ASCII)
 _ATTACHMENT = re.compile(r"[0-9]+[-_].*", re.ASCII | re.DOTALL)
-_DEFINITION = re.compile(r"form[A-Za-z0-9._-]{0,80}", re.ASCII)
+_DEFINITION = re.compile(r"form[A-Za-z0-9._-]{0,80}\.json\.asc", re.ASCII)
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,10 +97,29 @@ class Submission:
 
 
 @dataclass(frozen=True, repr=False)
+class DefinitionFile:
+    """What a form asks, in one of perhaps several files; `facts` as a submission's, "" for what cannot be taken."""
+
+    key: str
+    form: str
+    file: str
+    facts: str
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other, and from every submission."""
+        return f"{self.key}/{self.form}/{self.file}"
+
+
+@dataclass(frozen=True, repr=False)
 class Found:
-    """What lies in the tree: submissions by form and number, and how many names are not taken, by code."""
+    """What lies in the tree: submissions by form and number, definitions by form and file, and what is not taken.
+
+    `untaken` says how many names are not taken, by code.
+    """
 
     submissions: tuple[Submission, ...]
+    definitions: tuple[DefinitionFile, ...]
     untaken: Mapping[str, int]
 
 
@@ -112,18 +131,21 @@ class SubmissionTree:
 
     def look(self, key: str, forms: Collection[str], limit: int) -> Found:
         """What lies there for our own key and the mapped forms; nothing is opened. Refused R_SUBMISSIONS_AWAY."""
-        submissions: list[Submission] = []
-        untaken: Counter[str] = Counter()
+        seen = _Seen()
         with self._folder() as root:
             for name in _names(root):
                 # TSD's own copy lies in `.tsd`; what is hidden is nobody's delivery.
                 if name.startswith("."):
                     continue
                 if name == key:
-                    submissions += _look_at_forms(root, key, forms, limit, untaken)
+                    _look_at_forms(root, key, forms, limit, seen)
                 else:
-                    untaken["E_SUBMISSION_KEY" if _KEY.fullmatch(name) else "E_SUBMISSION_NAME"] += 1
-        return Found(tuple(sorted(submissions, key=lambda one: (one.form, one.number))), dict(untaken))
+                    seen.untaken["E_SUBMISSION_KEY" if _KEY.fullmatch(name) else "E_SUBMISSION_NAME"] += 1
+        return Found(
+            tuple(sorted(seen.submissions, key=lambda one: (one.form, one.number))),
+            tuple(sorted(seen.definitions, key=lambda one: (one.form, one.file))),
+            dict(seen.untaken),
+        )
 
     def read(self, submission: Submission, limit: int) -> tuple[bytes, bytes] | None:
         """The JSON and the CSV file of a submission, as they were seen; None where they are not so any more."""
@@ -136,6 +158,15 @@ class SubmissionTree:
             return None
         (json, _), (csv, _) = both
         return (json or b"", csv or b"")
+
+    def read_definition(self, definition: DefinitionFile, limit: int) -> bytes | None:
+        """A form's definition as it was seen; None where it is not so any more."""
+        with self._folder(definition.key, definition.form) as folder:
+            try:
+                content, facts = _read(definition.file, folder, limit)
+            except OSError:
+                return None
+        return content if facts == definition.facts else None
 
     @contextmanager
     def _folder(self, *parts: str) -> Iterator[int]:
@@ -162,33 +193,50 @@ def as_drop(drop_uuid: str, door: str, submission: Submission, json: bytes, csv:
     return SealedDrop(drop_uuid, door, manifest.model_dump_json().encode(), b"", json + csv)
 
 
-def _look_at_forms(root: int, key: str, forms: Collection[str], limit: int, untaken: Counter[str]) -> list[Submission]:
-    """The submissions of every mapped form; a folder that is a link, or is closed, is counted and not entered."""
-    submissions: list[Submission] = []
+def as_definition(drop_uuid: str, sender: str, definition: DefinitionFile, content: bytes) -> SealedDrop:
+    """A form's definition as it goes to quarantine; whose it is stands in our own ledger. Nobody signed it."""
+    manifest = DefinitionManifest(form=definition.form)
+    return SealedDrop(drop_uuid, sender, manifest.model_dump_json().encode(), b"", content)
+
+
+@dataclass(repr=False)
+class _Seen:
+    """What one look has found so far."""
+
+    submissions: list[Submission] = field(default_factory=list)
+    definitions: list[DefinitionFile] = field(default_factory=list)
+    untaken: Counter[str] = field(default_factory=Counter)
+
+
+def _look_at_forms(root: int, key: str, forms: Collection[str], limit: int, seen: _Seen) -> None:
+    """What lies of every mapped form; a folder that is a link, or is closed, is counted and not entered."""
+    untaken = seen.untaken
     try:
         with opened(key, FOLDER, root) as of_key:
             for form in sorted(name for name in _names(of_key) if not name.startswith(".")):
                 if _FORM.fullmatch(form) is None:
                     untaken["E_SUBMISSION_NAME"] += 1
                 elif form in forms:
-                    submissions += _look_at_submissions(of_key, key, form, limit, untaken)
+                    _look_at_form(of_key, key, form, limit, seen)
                 else:
                     untaken["E_SUBMISSION_FORM"] += _count(of_key, form)
     except OSError:
         untaken["E_SUBMISSION_NAME"] += 1
-    return submissions
 
 
-def _look_at_submissions(of_key: int, key: str, form: str, limit: int, untaken: Counter[str]) -> list[Submission]:
+def _look_at_form(of_key: int, key: str, form: str, limit: int, seen: _Seen) -> None:
     found: dict[int, dict[str, str]] = {}
     refused: set[int] = set()
+    untaken = seen.untaken
     try:
         with opened(form, FOLDER, of_key) as folder:
             for name in _names(folder):
                 match = _SUBMISSION.fullmatch(name)
+                if _DEFINITION.fullmatch(name):
+                    seen.definitions.append(_look_at_definition(name, folder, key, form, limit, untaken))
+                elif match is None and not name.startswith("."):
+                    untaken["E_SUBMISSION_ATTACHMENT" if _ATTACHMENT.fullmatch(name) else "E_SUBMISSION_NAME"] += 1
                 if match is None:
-                    if not name.startswith(".") and not _DEFINITION.fullmatch(name):
-                        untaken["E_SUBMISSION_ATTACHMENT" if _ATTACHMENT.fullmatch(name) else "E_SUBMISSION_NAME"] += 1
                     continue
                 number, code = int(match[1]), ""
                 facts = _facts_of(name, folder)
@@ -204,11 +252,22 @@ def _look_at_submissions(of_key: int, key: str, form: str, limit: int, untaken: 
                     untaken[code] += 1
     except OSError:
         untaken["E_SUBMISSION_NAME"] += 1
-    return [
+    seen.submissions += [
         Submission(key, form, number, f"{files.get('json', '-')} {files.get('csv', '-')}")
         for number, files in found.items()
         if number not in refused
     ]
+
+
+def _look_at_definition(
+    name: str, folder: int, key: str, form: str, limit: int, untaken: Counter[str]
+) -> DefinitionFile:
+    """A file that bears the name of a definition; one that cannot be taken is counted, and holds its form."""
+    facts = _facts_of(name, folder)
+    if facts is not None and facts.st_size <= limit:
+        return DefinitionFile(key, form, name, _facts(facts))
+    untaken["E_SUBMISSION_NAME" if facts is None else "E_SUBMISSION_SIZE"] += 1
+    return DefinitionFile(key, form, name, "")
 
 
 def _names(folder: int) -> Iterator[str]:

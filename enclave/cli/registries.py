@@ -1,14 +1,19 @@
-"""`enclave registry`: definitions."""
+"""`enclave registry`: definitions, the registry's own and those of its forms at Nettskjema."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from enclave.cli.session import open_session, say
+from enclave.cli.session import Json, Session, open_session, say, show
+
+if TYPE_CHECKING:
+    from enclave.terminal.form_desk import FormDesk
 
 app = typer.Typer(no_args_is_help=True, help="Registry definitions.")
 Definition = Annotated[Path, typer.Argument(help="A folder with registry.toml and forms/.")]
+DeliveredIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of `enclave registry forms`.")]
+FORM_COLUMNS = ["id", "form", "state", "why", "removed", "recoded", "added", "dated", "kept_at", "decided_by"]
 
 
 @app.command()
@@ -66,3 +71,53 @@ def news(
     words = read_words(content)
     durable.write(open_session(context).desk.lies.pages, content)
     say(f"{len(words.news)} news; run `enclave job run release`")
+
+
+@app.command()
+def forms(
+    context: typer.Context,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that hold submissions back.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what the forms at Nettskjema ask, version by version, and what was decided about each."""
+    from enclave.control.database import Control
+    from enclave.control.form_definitions import definitions_of
+
+    session = open_session(context)
+    rows = [
+        {**vars(one), "id": one.drop_uuid, "why": one.reason}
+        for one in definitions_of(Control(session.folder.control), session.registry)
+        if one.state == "waiting" or not waiting
+    ]
+    show(FORM_COLUMNS, rows, as_json=as_json)
+
+
+@app.command()
+def form(
+    context: typer.Context,
+    delivered_id: Annotated[str, typer.Argument(metavar="ID", help="An id of `enclave registry forms`.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a version of a form removed, recoded and added; of the first version, all that it asks."""
+    found = _form_desk(open_session(context)).changes_by(delivered_id)
+    show(["what", "question", "part", "code", "was", "now"], map(vars, found), as_json=as_json)
+
+
+@app.command()
+def approve(context: typer.Context, delivered_ids: DeliveredIds) -> None:
+    """Let the submissions that wait for these versions of forms go on."""
+    _form_desk(open_session(context)).approve_forms(delivered_ids)
+    say("approved; the next `admit` takes what waited")
+
+
+@app.command()
+def refuse(context: typer.Context, delivered_ids: DeliveredIds) -> None:
+    """Have the submissions that wait for these versions of forms rejected, and their senders told."""
+    _form_desk(open_session(context)).refuse_forms(delivered_ids)
+    say("refused; what comes now waits until the mended form is delivered")
+
+
+def _form_desk(session: Session) -> "FormDesk":
+    from enclave.terminal.form_desk import FormDesk
+
+    return FormDesk(session.folder, session.settings, session.registry)

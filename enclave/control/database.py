@@ -26,7 +26,7 @@ explain(
     "Run the version that made it, or upgrade it with `alembic upgrade head` as docs/operator.md says.",
 )
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

@@ -14,6 +14,8 @@ from enclave.flow import DropState
 
 SIGNED, BY_HAND, NETTSKJEMA = "signed", "by_hand", "nettskjema"
 """The doors: a signed folder, a ZIP placed by hand, and the tree of submissions; only the first is signed."""
+FORM_DEFINITION = "form_definition"
+"""Beside the submissions of a form, what the form asks: nobody's rows, so nobody is answered."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Drop:
     """the drop that was taken earlier under the same name, where nothing is removed from the airlock"""
     answered_in: str | None = None
     """the release that answers it, where several drops are answered by one"""
+    form: str = ""
+    """which form at Nettskjema it is of, by its number there"""
 
     @property
     def signed(self) -> bool:
@@ -121,9 +125,9 @@ def unanswered_submissions(control: Control, registry: str) -> tuple[Drop, ...]:
     return tuple(one for one in settled if one.door == NETTSKJEMA and one.answered_in is None)
 
 
-def last_number(connection: Connection, registry: str) -> int:
-    """The number that we gave to the newest submission taken through the door `nettskjema`; 0 before the first."""
-    newest = select(func.max(drop.c.stated_seq)).where(drop.c.registry == registry, drop.c.door == NETTSKJEMA)
+def last_number(connection: Connection, registry: str, door: str) -> int:
+    """The number that we gave to what was taken last through a door without numbers of its own; 0 before the first."""
+    newest = select(func.max(drop.c.stated_seq)).where(drop.c.registry == registry, drop.c.door == door)
     return int(connection.scalar(newest) or 0)
 
 

@@ -117,6 +117,7 @@ drop = Table(
     Column("door", Text, nullable=False, server_default="signed"),
     Column("taken_before", Text),
     Column("answered_in", Text),
+    Column("form", Text, nullable=False, server_default=""),
     _one_of("state", DropState),
 )
 
@@ -161,6 +162,38 @@ untaken = Table(
     Column("files", Integer, nullable=False),
     Column("first_seen", Text, nullable=False),
     comment="how many files lie at the Nettskjema airlock that are not taken, and why",
+)
+
+kept_definition = Table(
+    "kept_definition",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("kept_at", Text, nullable=False),
+    comment="what a form at Nettskjema asked, by its hash; never changed, and without its editors",
+)
+
+form_definition = Table(
+    "form_definition",
+    metadata,
+    Column("drop_uuid", Text, primary_key=True),
+    Column("registry", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("compared_with", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("removed", Integer, nullable=False),
+    Column("recoded", Integer, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("dated", Text, nullable=False),
+    Column("kept_at", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("decided_at", Text),
+    Column("decided_by", Text),
+    CheckConstraint("state IN ('waiting', 'noted', 'approved', 'refused')", name="definition_state_is_known"),
+    comment="every definition that Nettskjema delivered of a form, what changed by it, and what a person decided",
 )
 
 loan = Table(

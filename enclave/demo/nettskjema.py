@@ -1,7 +1,7 @@
 """A simulated Nettskjema: answers become submissions, encrypted to the registry's key, in the tree that TSD keeps.
 
 Deliveries are those of the Survey API, version 2024-09: JSON and CSV Format V1, one pair of files for each submission,
-and TSD's hidden copy of both.
+what each form asks in a file beside them, and TSD's hidden copy of all.
 """
 
 import csv
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from enclave import durable
 from enclave.crypto import keyring, openpgp
+from enclave.demo.nettskjema_form import VERSION, VERSION_MINOR, definition_of, written
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG
 from enclave.registry.definition import Form, Kind
 from enclave.registry.load import load
 
 Answer = str | int | float | bool | None | Mapping[str, bool | str]
-VERSION, VERSION_MINOR = "2024-09", 2
 NORWEGIAN_WINTER = timezone(timedelta(hours=1))
 FIRST_NUMBER = 27_830_787
 INSTITUTION = "institution"
@@ -53,34 +53,47 @@ class Nettskjema:
             for row in rows:
                 self.submit(numbers[form], row, institution, day)
 
+    def publish(self, form_number: str, definition: bytes, version: int = 1) -> None:
+        """Put what a form asks into the tree, beside its submissions."""
+        self._put(form_number, {f"form_{form_number}_{version}.json.asc": definition})
+
     def deliver(self, form_number: str, number: int, said: bytes, columns: bytes) -> None:
         """Put a submission into the tree, as TSD does: in both places, each file under its own name."""
+        self._put(form_number, {f"{number}.json.asc": said, f"{number}.csv.asc": columns})
+
+    def _put(self, form_number: str, files: Mapping[str, bytes]) -> None:
         key = openpgp.key_id(self.public_key)
         for place in (self.root / key / form_number, self.root / ".tsd" / key / form_number):
             durable.make_folder(place)
-            for kind, content in (("json", said), ("csv", columns)):
-                durable.write(place / f"{number}.{kind}.asc", openpgp.seal(content, self.public_key), mode=0o660)
+            for name, content in files.items():
+                durable.write(place / name, openpgp.seal(content, self.public_key), mode=0o660)
 
 
 FORMS = {"200106": "follow_up_6", "200112": "follow_up_12"}
 """The forms that the demo has at Nettskjema, by their numbers there."""
 
 
-def open_forms(working: WorkingFolder, registry: str, tree: Path, institutions: Sequence[str]) -> Nettskjema:
+def open_forms(
+    working: WorkingFolder, registry: str, tree: Path, institutions: Sequence[str], made: datetime
+) -> Nettskjema:
     """What is agreed with Nettskjema and TSD, as enclave.toml says it: the tree, the forms, and who fills them in.
 
     The options of the institution question are numbered in the order given.
     """
     durable.make_folder(tree)
-    options = ", ".join(f'"{number}" = "{name}"' for number, name in enumerate(institutions, start=1))
+    numbered = {str(number): name for number, name in enumerate(institutions, start=1)}
+    options = ", ".join(f'"{number}" = "{name}"' for number, name in numbered.items())
     lines = [f"\n[registries.{registry}.nettskjema]", f'submissions = "{tree}"']
-    for number, form in FORMS.items():
-        lines += [f"[registries.{registry}.nettskjema.forms.{number}]", f'form = "{form}"']
+    for number, form_id in FORMS.items():
+        lines += [f"[registries.{registry}.nettskjema.forms.{number}]", f'form = "{form_id}"']
         lines += [f'institution = "{INSTITUTION}"', f"institutions = {{ {options} }}"]
     durable.write(working.settings, working.settings.read_bytes() + "\n".join(lines).encode() + b"\n")
     definition = load(CONFIG / "registries" / registry).definition
-    forms = {number: definition.form(form) for number, form in FORMS.items()}
-    return Nettskjema(tree, keyring.public(working.registry(registry).keys, "nettskjema"), forms)
+    forms = {number: definition.form(form_id) for number, form_id in FORMS.items()}
+    opened = Nettskjema(tree, keyring.public(working.registry(registry).keys, "nettskjema"), forms)
+    for number, form in forms.items():
+        opened.publish(number, written(definition_of(form, number, INSTITUTION, numbered, made)))
+    return opened
 
 
 def answers_of(form: Form, row: Mapping[str, str]) -> dict[str, Answer]:

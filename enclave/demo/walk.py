@@ -118,7 +118,10 @@ def _walk_road(demo: Demo, airlock: EmbeddedAirlock) -> None:
     with stage("Open a loan from NAV with a key of its own; the project lead signs the order of its list of people"):
         _open_loan(demo)
     with stage("Collect, check, pseudonymise, store; answer each sender with a receipt and feedback"):
-        run("job", "run", "checkpoint", "collect", "admit", "link", "seal", "deliver")
+        # Twice: what lies at Nettskjema is taken once it looks the same again.
+        run("job", "run", "checkpoint", "collect", "collect", "admit", "link", "seal", "deliver")
+    with stage("A person looks at what the forms at Nettskjema ask, and lets their submissions in"):
+        _approve_forms(demo)
     with stage("Institutions read their feedback; one corrects its rows, four drops come that must be refused"):
         _answer_feedback(demo, firsts)
     with stage("NAV opens the list with its own key, seals its answer to the loan's key and sends it"):
@@ -199,10 +202,19 @@ def _send_first(demo: Demo) -> dict[str, Path]:
 def _submit_follow_ups(demo: Demo, one: Correspondent, later: dict[str, list[dict[str, str]]]) -> None:
     """One institution's follow-ups are filled in at Nettskjema, one by one, and are no part of its sealed drop."""
     tree = demo.folder / "airlock" / "nettskjema-submissions"
-    at_nettskjema = nettskjema.open_forms(demo.working, REGISTRY, tree, [one.name])
+    at_nettskjema = nettskjema.open_forms(demo.working, REGISTRY, tree, [one.name], utc_now())
     filled_in = {form: later.pop(form) for form in nettskjema.FORMS.values()}
     one.type_forms("2-nettskjema", filled_in)
     at_nettskjema.submit_all(filled_in, "1", utc_now().date())
+
+
+def _approve_forms(demo: Demo) -> None:
+    """Each form's definition holds the form's submissions until somebody has seen what it asks."""
+    waiting = demo.operator.listing("registry", "forms", "--waiting")
+    seen = [str(one["id"]) for one in waiting if one["why"] == "E_DEFINITION_NEW"]
+    for one in seen:
+        demo.operator.run("registry", "form", one)
+    demo.operator.run("registry", "approve", *seen)
 
 
 def _later_forms(courses: Sequence[Course]) -> dict[str, list[dict[str, str]]]:

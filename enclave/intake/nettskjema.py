@@ -225,8 +225,12 @@ def _table(answered: Answered, columns: Columns, mapped: NettskjemaForm, form: F
     kinds = {column: variable.kind for variable in form.variables for column in variable.columns()}
     header: list[str] = []
     fields: list[str] = []
-    for name in dict.fromkeys((*columns.answers, *answered.answers)):
+    names = dict.fromkeys((*columns.answers, *answered.answers))
+    in_parts = {name.split(".")[0] for name in names if "." in name}
+    for name in names:
         question = name.split(".")[0]
+        if name in in_parts and not answered.answers.get(name) and not columns.answers.get(name):
+            continue  # a check-box or matrix that was not shown: null in one file, empty parts in the other
         if mapped.institution == name or question in mapped.ignored or question in answered.attachments:
             continue
         column, text = _translated(name, answered.answers.get(name, ""), mapped)

@@ -65,6 +65,13 @@ class SubmissionManifest(Closed):
     json_size: Annotated[int, Field(ge=0)]
 
 
+class DefinitionManifest(Closed):
+    """Which folder a form's definition lay in, kept beside it."""
+
+    v: Literal[1] = 1
+    form: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}$")]
+
+
 @dataclass(frozen=True, repr=False)
 class SealedDrop:
     """A drop as it came: the three files of its folder, still sealed by the sender. Memory or quarantine only."""

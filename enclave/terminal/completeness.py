@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from enclave.control.database import Control
 from enclave.control.deliveries import Delivery, deliveries_of
+from enclave.control.drops import FORM_DEFINITION
 from enclave.control.runs import current_definition
 from enclave.flow import DropState
 from enclave.folders import WorkingFolder
@@ -128,18 +129,20 @@ def closing_of(expected: tuple[Expected, ...], today: date) -> Iterator[Alarm]:
 def traffic_of(facts: Facts, today: date, zone: ZoneInfo) -> Traffic:
     """The last sixty days, today included."""
     first = today - timedelta(days=DAYS_DRAWN - 1)
-    submitted = Counter(_day(drop.collected_at, zone) for drop in facts.drops)
+    submitted = Counter(_day(drop.collected_at, zone) for drop in facts.drops if drop.door != FORM_DEFINITION)
     fetched = Counter(_day(one.fetched_at, zone) for one in facts.releases if one.fetched_at)
     days = [first + timedelta(days=number) for number in range(DAYS_DRAWN)]
     return Traffic(first, tuple(submitted[day] for day in days), tuple(fetched[day] for day in days))
 
 
 def years_of(facts: Facts, delivered: tuple[Delivery, ...], zone: ZoneInfo) -> tuple[Year, ...]:
-    """Settled drops by the year in which they were collected; lenders' files and replays are not counted."""
+    """Settled drops by the year in which they were collected, without lenders' files, replays and what forms ask."""
     faulty = {one.drop_uuid for one in delivered if one.faults}
     counted: dict[int, Counter[str]] = {}
     for drop in facts.drops:
         if drop.loan_id is not None or drop.settled_at is None or drop.state is DropState.REPLAYED:
+            continue
+        if drop.door == FORM_DEFINITION:
             continue
         what = "rejected" if drop.reason else "with_faults" if drop.drop_uuid in faulty else "without_fault"
         counted.setdefault(_day(drop.collected_at, zone).year, Counter())[what] += 1

@@ -1,15 +1,16 @@
 """What waits, for whom, since when and why: counted from the control database, shown at the terminal and as a page."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from enclave.control.database import Control
-from enclave.control.drops import NETTSKJEMA, drops_of, unanswered_submissions
+from enclave.control.drops import FORM_DEFINITION, NETTSKJEMA, Drop, drops_of, unanswered_submissions
 from enclave.control.extracts import extracts_of
+from enclave.control.form_definitions import Delivered, definitions_of, held_back
 from enclave.control.loans import Loan, loans_of
 from enclave.control.releases import releases_of
 from enclave.control.requests import Request, requests_of
@@ -73,6 +74,9 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
     control = Control(folder.control)
     zone = ZoneInfo(read_settings(folder.settings).time_zone)
     drops, loans = drops_of(control, registry), loans_of(control, registry)
+    definitions = definitions_of(control, registry)
+    held = held_back(definitions, [drop for drop in drops if drop.state is DropState.COLLECTED])
+    sent = [drop for drop in drops if drop.door != FORM_DEFINITION]
     releases = releases_of(control, registry)
     mark = halt_mark(folder)
     newest = {run.job: run for run in runs_of(control, registry) if run.finished_at is not None}
@@ -82,8 +86,9 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
         *(
             Waiting("drop", drop.sender, drop.collected_at, "waits for `admit`", False)
             for drop in drops
-            if drop.state is DropState.COLLECTED
+            if drop.state is DropState.COLLECTED and drop.drop_uuid not in held
         ),
+        *_of_forms(definitions, [drop for drop in drops if drop.drop_uuid in held]),
         *_at_nettskjema(control, registry),
         *(
             Waiting(
@@ -125,8 +130,8 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
     return Status(
         registry,
         f"{mark['code']} since {mark['at']}" if mark else "",
-        _counted(drop.state for drop in drops),
-        _counted(drop.reason for drop in drops if drop.state is DropState.REJECTED),
+        _counted(drop.state for drop in sent),
+        _counted(drop.reason for drop in sent if drop.state is DropState.REJECTED),
         _counted(release.state for release in releases),
         tuple((loan.loan_id, loan.state.value, loan.due.isoformat()) for loan in loans),
         tuple((run.job, run.started_at, run.reason) for run in newest.values() if run.outcome != "ok"),
@@ -179,6 +184,38 @@ def _at_nettskjema(control: Control, registry: str) -> list[Waiting]:
         *(
             Waiting(f"{count} submissions", sender, "", "answered with the next day's digest", False)
             for sender, count in sorted(answered.items())
+        ),
+    ]
+
+
+def _of_forms(definitions: Sequence[Delivered], held: Sequence[Drop]) -> list[Waiting]:
+    """The definitions that wait for a person, the submissions that wait for them, and what was only added."""
+    versions = [
+        *(
+            Waiting(f"version of form {one.form}", DATA_PROCESSOR, one.kept_at, f"{one.reason}: `registry forms`", True)
+            for one in definitions
+            if one.state == "waiting"
+        ),
+        *(
+            Waiting(
+                f"{one.added} added to form {one.form}",
+                DATA_PROCESSOR,
+                one.kept_at,
+                "nothing waits for it; `registry approve` says that it was seen",
+                False,
+            )
+            for one in definitions
+            if one.state == "noted" and one.added
+        ),
+    ]
+    counted = Counter(drop.form for drop in held)
+    since = {form: min(drop.collected_at for drop in held if drop.form == form) for form in counted}
+    why = "wait for `registry approve`, or for the mended form"
+    return [
+        *versions,
+        *(
+            Waiting(f"{count} submissions of form {form}".strip(), DATA_PROCESSOR, since[form], why, True)
+            for form, count in sorted(counted.items())
         ),
     ]
 

@@ -73,15 +73,49 @@ def only_of(root: Path, number: int) -> Submission:
     return next(one for one in SubmissionTree(root).look(KEY, {FORM}, LIMIT).submissions if one.number == number)
 
 
-def test_tsds_hidden_copy_and_the_definitions_are_nothing_to_us(root: Path) -> None:
-    """`.tsd`, other hidden names and files that begin with `form` are neither taken nor counted."""
+def test_tsds_hidden_copy_is_nothing_to_us(root: Path) -> None:
+    """`.tsd` and other hidden names are neither taken nor counted."""
     pair(root, 7)
     (root / ".tsd" / KEY / FORM).mkdir(parents=True)
     (root / ".tsd" / KEY / FORM / "8.json.asc").write_bytes(SEALED)
     plant(root, ".9.json.asc")
-    plant(root, "form-123456.json.asc")
+    plant(root, ".form-1.json.asc")
 
     assert look(root) == ([7], {})
+    assert SubmissionTree(root).look(KEY, {FORM}, LIMIT).definitions == ()
+
+
+def test_the_definitions_of_a_form_are_seen_in_the_order_of_their_names(root: Path) -> None:
+    """Files that begin with `form` are what it asks, read as they were seen and only so; one in clear is nobody's."""
+    plant(root, "form_123456_2.json.asc", b"second")
+    plant(root, "form-1.json.asc")
+    plant(root, "form_in_clear.json")
+    tree = SubmissionTree(root)
+    found = tree.look(KEY, {FORM}, LIMIT)
+
+    assert [one.file for one in found.definitions] == ["form-1.json.asc", "form_123456_2.json.asc"]
+    assert dict(found.untaken) == {"E_SUBMISSION_NAME": 1}
+    assert [tree.read_definition(one, LIMIT) for one in found.definitions] == [SEALED, b"second"]
+    plant(root, "form-1.json.asc", b"other")
+    assert tree.read_definition(found.definitions[0], LIMIT) is None
+    assert tree.look(KEY, set(), LIMIT).definitions == ()
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "fifo", "large"])
+def test_a_definition_that_cannot_be_taken_is_counted_and_has_no_facts(root: Path, tmp_path: Path, kind: str) -> None:
+    """A link, a folder, a pipe, or more than the limit: never opened, and nothing can be said of the form."""
+    path = root / KEY / FORM / "form_1.json.asc"
+    make = {
+        "link": lambda: path.symlink_to(tmp_path),
+        "folder": path.mkdir,
+        "fifo": lambda: os.mkfifo(path),
+        "large": lambda: path.write_bytes(b"x" * (LIMIT + 1)),
+    }
+    make[kind]()
+    found = SubmissionTree(root).look(KEY, {FORM}, LIMIT)
+
+    assert [(one.file, one.facts) for one in found.definitions] == [("form_1.json.asc", "")]
+    assert dict(found.untaken) == {"E_SUBMISSION_SIZE" if kind == "large" else "E_SUBMISSION_NAME": 1}
 
 
 @pytest.mark.parametrize(

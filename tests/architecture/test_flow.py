@@ -28,6 +28,7 @@ STATES: set[State] = set(chain.from_iterable(KINDS))
 AT_THE_TERMINAL = {
     "enclave/terminal/desk.py",
     "enclave/terminal/escrow.py",
+    "enclave/terminal/form_desk.py",
     "enclave/founding.py",
     "enclave/terminal/key_desk.py",
     "enclave/terminal/loan_desk.py",
@@ -131,7 +132,7 @@ def named_act(path: str, call: ast.Call) -> Act:
     return Act[first.attr]
 
 
-PART_OF = {"collect_submissions": "collect", "examine": "admit", "submissions": "admit"}
+PART_OF = {"collect_submissions": "collect", "examine": "admit", "form_definitions": "admit", "submissions": "admit"}
 """Modules that hold a part of a job too large for its own."""
 
 

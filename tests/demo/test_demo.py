@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from enclave.control.database import Control
+from enclave.control.drops import NETTSKJEMA, drops_of
+from enclave.control.form_definitions import definitions_of, kept
 from enclave.demo.lender import CASEWORKER, STRANGERS
+from enclave.demo.nettskjema import FORMS
 from enclave.demo.people import PARTICIPANTS
 from tests.demo.done import CLOSED, INSTITUTIONS, Done
 from tests.demo.oracle import rows_of
@@ -33,6 +37,19 @@ def test_the_summary_counts_what_was_sent_and_refused(done: Done) -> None:
     assert summary["loan"] == {"state": "destroyed"}
     assert summary["bundles"] == {"delivered": len(INSTITUTIONS) * len(CLOSED)}
     assert len(done.withdrawn) == 1
+
+
+def test_nothing_came_in_through_nettskjema_before_its_forms_were_looked_at(done: Done) -> None:
+    """Both forms said what they ask, a person approved both, and every submission was settled after that."""
+    control = Control(done.folder / "working" / "control.db")
+    delivered = definitions_of(control, "kar")
+    assert {(one.form, one.state, one.reason) for one in delivered} == {
+        (form, "approved", "E_DEFINITION_NEW") for form in FORMS
+    }
+    assert all(kept(control, "kar", one.sha256) for one in delivered)
+    settled = [one.settled_at or "" for one in drops_of(control, "kar") if one.door == NETTSKJEMA]
+    assert len(settled) == done.summary["submissions"]["admitted"]
+    assert min(settled) > max(one.decided_at or "" for one in delivered)
 
 
 def test_the_link_rate_is_the_share_of_people_whom_the_lender_knew(done: Done) -> None:

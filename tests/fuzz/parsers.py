@@ -25,7 +25,9 @@ from enclave.crypto.allowed_signers import format_allowed_signers, parse_allowed
 from enclave.crypto.names import is_plain_name
 from enclave.crypto.secret import Secret
 from enclave.crypto.zip_directory import Limits, read_directory
+from enclave.demo.nettskjema_form import definition_of, written
 from enclave.errors import Halt, Rejected
+from enclave.intake import form_definition as forms
 from enclave.intake.open import read_inner_manifest, read_manifest
 from enclave.intake.read import TextTable, read
 from enclave.intake.rules import RULES
@@ -35,6 +37,7 @@ from tests.crypto.zip_writer import DEFLATED, Member, build
 from tests.intake.drops import FILES, inner, outer
 from tests.intake.forms import ARRIVAL, GOOD, file_of
 
+FORM_NUMBER = "123456"
 SIZE = 4096
 """The largest input that is tried; every structure fits many times."""
 
@@ -285,6 +288,28 @@ def _workbooks() -> Iterator[bytes]:
     yield b"\xff" + _replaced("", b"")
 
 
+# --- What a form at Nettskjema asks ---------------------------------------------------------------------------------
+
+
+def _form_definition(content: bytes) -> None:
+    """What is read is kept as something that says the same, without a place that stands twice or a hidden character."""
+    definition = forms.read_definition(content, FORM_NUMBER)
+    _agree(holds=forms.points_of(definition.content) == tuple(sorted(definition.points)))
+    _agree(holds=len({point.place for point in definition.points}) == len(definition.points))
+    _agree(holds=all(text.isprintable() for point in definition.points for text in vars(point).values()))
+    _agree(holds=forms.changes(definition.points, definition.points) == ())
+
+
+def _form_definitions() -> Iterator[bytes]:
+    made = datetime(2024, 9, 2, tzinfo=UTC)
+    short = ARRIVAL.model_copy(update={"variables": ARRIVAL.variables[:3]})
+    yield written(definition_of(short, FORM_NUMBER, "institution", {"1": "a", "2": "b"}, made))
+    question = {"externalQuestionId": "q", "text": "Q", "answerOptions": [{"answerOptionId": 1, "text": "Ja"}]}
+    element = {"elementType": "RADIO", "questions": [question]}
+    legacy = {"formId": int(FORM_NUMBER), "pages": [{"elements": [element]}]}
+    yield json.dumps({"definition": legacy, "form_id": int(FORM_NUMBER), "type": "codebook"}).encode()
+
+
 # --- What lies in quarantine ------------------------------------------------------------------------------------------
 
 
@@ -307,6 +332,7 @@ PARSERS: Mapping[str, Parser] = {
     "json": Parser(_inner_manifest, (Rejected,), _inner_manifests, LIBRARY),
     "csv": Parser(_csv, (), _csv_files, LIBRARY),
     "xlsx": Parser(_xlsx, (), _workbooks, LIBRARY),
+    "form_definition": Parser(_form_definition, (Rejected,), _form_definitions, LIBRARY),
     "zip_content": Parser(_zip_content, (Rejected,), lambda: _archives(encrypted=False), LIBRARY),
     "signers": Parser(_signers, (Halt,), _signer_lists, LIBRARY),
     "audit_line": Parser(_audit_line, (verify.WrongError,), _audit_lines, LIBRARY),

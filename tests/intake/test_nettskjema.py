@@ -183,6 +183,69 @@ def test_a_row_of_a_matrix_is_a_column_by_the_map() -> None:
     assert faults(submitted) == []
 
 
+def test_a_cell_of_a_matrix_of_check_boxes_is_a_column_by_the_map() -> None:
+    """Row and column of a matrix are named with two dots: mapped cell by cell, or row by row as a check-box."""
+    cells = {"money": {"7": True, "8": False, "9": True}}
+    for mapped in (
+        {
+            "questions": {
+                "grid.money.7": "benefits_aap",
+                "grid.money.8": "benefits_none",
+                "grid.money.9": "benefits_new",
+            }
+        },
+        {"questions": {"grid.money": "benefits"}, "answers": {"grid.money": {"7": "aap", "8": "none", "9": "new"}}},
+    ):
+        said = answers(grid=cells)
+        said.pop("benefits")
+        submitted = read(in_cells(said), MAPPED.model_copy(update=mapped))
+        assert submitted.table is not None
+        (row,) = submitted.table.frame.to_dicts()
+
+        assert faults(submitted) == []
+        assert (row["benefits_aap"], row["benefits_none"], row["benefits_new"]) == ("1", "0", "1")
+
+
+def in_cells(said: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Both files of a submission whose form has a matrix of check-boxes: in CSV a column for each cell."""
+    cells = said["grid"]
+    json_file, _ = files(said)
+    flat = {f"grid.{row}.{column}": ticked for row, columns in cells.items() for column, ticked in columns.items()}
+    _, csv_file = files({**{name: answer for name, answer in said.items() if name != "grid"}, **flat})
+    return json_file, csv_file
+
+
+@pytest.mark.parametrize("hidden", [{}, None, {"aap": None, "none": None, "new": None}])
+def test_a_check_box_that_was_not_shown_is_not_answered(hidden: object) -> None:
+    """Hidden by another answer: nothing, or null, in JSON, and empty parts in CSV; the variable is missing, no more."""
+    said, _ = files(answers(benefits=hidden))
+    _, columns = files(answers(benefits={"aap": None, "none": None, "new": None}))
+    submitted = read((said, columns))
+    assert submitted.table is not None
+
+    assert outcome(submitted) == ("alfa", "")
+    assert faults(submitted) == [("benefits", "required")]
+    assert submitted.table.frame["benefits_aap"].to_list() == [""]
+
+
+@pytest.mark.parametrize(
+    "moment", ["2023-08-29T10:52:11.828301592+02:00", "2023-08-29T00:00+02:00", "2023-08-29T10:52:11Z"]
+)
+def test_when_it_was_created_may_have_any_precision(moment: str) -> None:
+    """`$created` has up to 9 digits of a second, or none, in both files; a date among the answers may have them too."""
+    said, columns = files(answers(arrival_date=moment))
+    created = json.loads(said)["metadata"]["created"]
+    assert created.encode() in columns
+    submitted = read(
+        (said.replace(created.encode(), moment.encode()), columns.replace(created.encode(), moment.encode()))
+    )
+    assert submitted.table is not None
+
+    assert len(created.partition(".")[2].partition("+")[0]) == 9
+    assert outcome(submitted) == ("alfa", "")
+    assert submitted.table.frame["arrival_date"].to_list() == ["2023-08-29"]
+
+
 def test_a_date_with_a_time_is_the_day() -> None:
     """Nettskjema writes dates as 2024-09-01T11:11."""
     submitted = read(files(answers(arrival_date="2024-09-01T11:11")))

@@ -29,6 +29,7 @@ from tests.kills.road import REGISTRY, STEPS, Road, Step, begin, canaries
 
 KILLED_ELSEWHERE = {
     ("admit", Act.DIGEST_DRAFT): "tests/jobs/test_nettskjema.py",
+    ("admit", Act.FORM_KEEP): "tests/jobs/test_form_definitions.py",
     ("rights", Act.PERSON_MERGE): "tests/jobs/test_merge.py",
     ("rights", Act.PERSON_SPLIT): "tests/jobs/test_merge.py",
     ("rights", Act.ROWS_MERGE): "tests/jobs/test_merge.py",
