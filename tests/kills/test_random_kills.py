@@ -25,8 +25,8 @@ SEED = 20
 ROUNDS = 20
 """Each round is killed twice, once before and once after people decided: more often, and a drop may be rejected."""
 
-PHASES: tuple[Callable[[Road], None], ...] = (everybody_sends, people_decide)
-"""What people do before each walk of the road."""
+PHASES: tuple[Callable[[Road], None], ...] = (lambda _: None, people_decide)
+"""What people do before each walk of the road; what they sent lies at the airlock from the beginning."""
 
 
 def walk(road: Road, killed_after: float | None = None) -> float:
@@ -61,12 +61,13 @@ def require_nothing_in_clear(road: Road) -> None:
 
 @pytest.fixture
 def road() -> Iterator[Road]:
-    """A server with an open loan, kept as `begun`."""
+    """A server with an open loan, and drops at its airlock that were sealed once, kept as `begun`."""
     root = Path(tempfile.mkdtemp(prefix="random-kills-", dir="/dev/shm"))
     road = begin(root)
     try:
         open_a_loan(road)
         walk(road)
+        everybody_sends(road)
         road.keep("begun")
         yield road
     finally:
