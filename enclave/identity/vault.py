@@ -208,7 +208,7 @@ class Vault(VaultReader):
         with transaction(self._engine) as connection:
             connection.execute(insert(act), stamp)
             named, index = self._named(connection, identity, "person_id", people)
-            unknown = [place for place, name in enumerate(named) if name is None]
+            unknown = _unnamed(named, index)
             rows = identity_columns(
                 self._keys,
                 [index[at] for at in unknown],
@@ -220,7 +220,7 @@ class Vault(VaultReader):
             # The persons come after their identities, when it is known whose name stood; in the order of their table.
             insert_all(connection, person, {"person_id": sorted(ours), "status": ACTIVE, **stamp})
             episodes, index = self._named(connection, reference, "episode", courses)
-            unknown = [place for place, name in enumerate(episodes) if name is None]
+            unknown = _unnamed(episodes, index)
             rows = reference_columns(
                 self._keys,
                 [index[at] for at in unknown],
@@ -263,6 +263,15 @@ class Vault(VaultReader):
             return merges.undo(connection, request_id, person_id)
 
 
+def _unnamed(names: Sequence[bytes | None], index: Sequence[bytes]) -> list[int]:
+    """The places without a name, sorted by index.
+
+    So two servers take their row locks in one order and never wait for each other, and the table grows at its end. The
+    order of an index tells nothing of the names, which are drawn at random.
+    """
+    return sorted((place for place, name in enumerate(names) if name is None), key=index.__getitem__)
+
+
 def _name(
     connection: Connection,
     table: Table,
@@ -272,15 +281,8 @@ def _name(
     names: list[bytes | None],
 ) -> list[bytes]:
     """Insert what nobody else inserted, put what now stands into `names`, and answer which names are ours."""
-    # Sorted by index, so that two servers take their row locks in one order and never wait for each other, and so that
-    # the table grows at its end. The order of an index tells nothing of the names, which are drawn at random.
-    order = sorted(range(len(places)), key=columns["bidx"].__getitem__)
-    in_order = {
-        name: list(map(values.__getitem__, order)) if isinstance(values, list) else values
-        for name, values in columns.items()
-    }
     drawn = standing = columns[column]
-    if insert_all(connection, table, in_order) < len(places):
+    if insert_all(connection, table, columns) < len(places):
         standing = by_index(connection, table, column, columns["bidx"], columns["index_key_version"])
     for place, name in zip(places, standing, strict=True):
         names[place] = name
