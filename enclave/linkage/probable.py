@@ -131,7 +131,7 @@ def one_to_one(scored: pl.DataFrame) -> pl.DataFrame:
     used_theirs: set[int] = set()
     used_ours: set[int] = set()
     keep: list[bool] = []
-    rows = list(zip(ordered["weight"], ordered["theirs"], ordered["ours"], strict=True))
+    rows = ordered.select("weight", "theirs", "ours").rows()
     start = 0
     while start < len(rows):
         end = start
@@ -142,8 +142,8 @@ def one_to_one(scored: pl.DataFrame) -> pl.DataFrame:
         for _, t, o in rows[start:end]:
             alone = times_theirs.get(t) == 1 and times_ours.get(o) == 1
             keep.append(alone and t not in used_theirs and o not in used_ours)
-        used_theirs |= times_theirs.keys()
-        used_ours |= times_ours.keys()
+        used_theirs.update(times_theirs)
+        used_ours.update(times_ours)
         start = end
     return ordered.filter(pl.Series(keep, dtype=pl.Boolean))
 
