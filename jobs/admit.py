@@ -6,7 +6,7 @@ of the drop is in the registry, after it the rest is only told on.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from enclave.control.agreements import language_of
@@ -51,7 +51,7 @@ def admit(wiring: Wiring) -> dict[str, int]:
     """
     # The vault too, though it is used last: a wrong key halts here, before the opening of a drop is counted.
     writer, reader, _ = wiring.registry_writer, wiring.registry_reader, wiring.vault
-    _publish_settled(wiring, reader)
+    _publish_settled(wiring, reader, drops_of(wiring.control, wiring.registry, DropState.COLLECTED))
     digests = [release.draft_sha256 for release in releases_of(wiring.control, wiring.registry)]
     sweep_drafts(wiring, (*(stored.draft.sha256 for stored in reader.drafts()), *digests))
     counts = {"admitted": 0, "rejected": 0, "replayed": 0, "digests": 0}
@@ -60,7 +60,7 @@ def admit(wiring: Wiring) -> dict[str, int]:
     held = held_back(definitions_of(wiring.control, wiring.registry), collected)
     for drop in _in_turn(wiring, [drop for drop in collected if drop.drop_uuid not in held]):
         outcome = _settle(wiring, writer, drop)
-        _publish_settled(wiring, reader)
+        _publish_settled(wiring, reader, [drop])
         counts[outcome] += 1
     counts["digests"] = draft_digests(wiring)
     return counts
@@ -184,16 +184,16 @@ def _write_answers(wiring: Wiring, state: int, answer: Answer) -> list[NamedDraf
     ]
 
 
-def _publish_settled(wiring: Wiring, reader: RegistryReader) -> None:
-    """Tell on what the registry has decided and the ledger does not know yet, because a run was killed in between."""
-    drafts = [stored for stored in reader.drafts() if stored.drop_uuid is not None]
-    for settled in (remembered.settlement for remembered in reader.settlements()):
-        drop = find_drop(wiring.control, settled.drop_uuid)
-        if drop is None or drop.state is not DropState.COLLECTED:
-            continue  # another server's drop, or published already
-        state = {"": DropState.ADMITTED, REPLAY: DropState.REPLAYED}.get(settled.reason, DropState.REJECTED)
-        answers = [stored.draft for stored in drafts if stored.drop_uuid == settled.drop_uuid]
-        _publish(wiring, replace(drop, sender=settled.sender), state, settled.reason, answers)
+def _publish_settled(wiring: Wiring, reader: RegistryReader, collected: Iterable[Drop]) -> None:
+    """Tell on what the registry has decided of these drops and the ledger does not know yet, also after a kill."""
+    for drop in collected:
+        standing = find_drop(wiring.control, drop.drop_uuid)
+        if standing is None or standing.state is not DropState.COLLECTED:
+            continue  # published already
+        for settled in (remembered.settlement for remembered in reader.settlements(drop_uuid=drop.drop_uuid)):
+            state = {"": DropState.ADMITTED, REPLAY: DropState.REPLAYED}.get(settled.reason, DropState.REJECTED)
+            answers = [stored.draft for stored in reader.drafts(drop_uuid=drop.drop_uuid)]
+            _publish(wiring, replace(drop, sender=settled.sender), state, settled.reason, answers)
 
 
 def _publish(wiring: Wiring, drop: Drop, state: DropState, reason: str, drafts: list[NamedDraft]) -> str:

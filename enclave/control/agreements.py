@@ -52,10 +52,12 @@ def enter_agreement(connection: Connection, entered: Agreement) -> None:
     connection.execute(insert(agreement).values(**{**vars(entered), **days}))
 
 
-def agreements_of(control: Control, registry: str) -> tuple[Agreement, ...]:
-    """Every agreement of a registry, by institution, then by first day."""
+def agreements_of(control: Control, registry: str, institution_id: str = "") -> tuple[Agreement, ...]:
+    """Every agreement of a registry, or with one institution, by institution, then by first day."""
     order = (agreement.c.institution_id, agreement.c.valid_from)
     wanted = select(agreement).where(agreement.c.registry == registry).order_by(*order)
+    if institution_id:
+        wanted = wanted.where(agreement.c.institution_id == institution_id)
     with control.reading() as connection:
         return tuple(
             Agreement(**{**row._mapping, "valid_from": _day(row.valid_from), "valid_to": _day(row.valid_to)})
@@ -65,13 +67,13 @@ def agreements_of(control: Control, registry: str) -> tuple[Agreement, ...]:
 
 def agreement_on(control: Control, registry: str, institution_id: str, day: date) -> Agreement | None:
     """The agreement with an institution that is in force on a day; the one that began last, where there are several."""
-    known = [one for one in agreements_of(control, registry) if one.institution_id == institution_id]
+    known = agreements_of(control, registry, institution_id)
     return next((one for one in reversed(known) if one.holds_on(day)), None)
 
 
 def language_of(control: Control, registry: str, institution_id: str) -> Language:
     """The language of an institution's newest agreement, also where it is over."""
-    known = [one for one in agreements_of(control, registry) if one.institution_id == institution_id]
+    known = agreements_of(control, registry, institution_id)
     return known[-1].language if known else "nb"
 
 

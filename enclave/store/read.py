@@ -119,11 +119,14 @@ class RegistryReader:
             newest[key] = restored
         return tuple(newest.values())
 
-    def settlements(self) -> tuple[Settled, ...]:
-        """Every settled drop, by drop number."""
+    def settlements(self, *, drop_uuid: str | None = None) -> tuple[Settled, ...]:
+        """Every settled drop, or this one if it is settled, by drop number."""
         settled = schema.settlement
+        wanted = select(settled).order_by(settled.c.drop_number)
+        if drop_uuid is not None:
+            wanted = wanted.where(settled.c.drop_uuid == drop_uuid)
         with transaction(self._engine) as connection:
-            rows = connection.execute(select(settled).order_by(settled.c.drop_number)).mappings().all()
+            rows = connection.execute(wanted).mappings().all()
         return tuple(
             Settled(
                 Settlement(
@@ -148,10 +151,12 @@ class RegistryReader:
             rows = connection.execute(wanted).all()
         return tuple(Fault(row.form, row.row, row.variable, row.rule, Severity(row.severity)) for row in rows)
 
-    def drafts(self, *, after: int = 0) -> tuple[StoredDraft, ...]:
-        """Every named draft with a number above `after`, in the order in which they were named."""
+    def drafts(self, *, after: int = 0, drop_uuid: str | None = None) -> tuple[StoredDraft, ...]:
+        """Every named draft with a number above `after`, or of them those that answer a drop, in order of number."""
         named = schema.draft
         later = select(named).where(named.c.number > after).order_by(named.c.number)
+        if drop_uuid is not None:
+            later = later.where(named.c.drop_uuid == drop_uuid)
         with transaction(self._engine) as connection:
             rows = connection.execute(later).mappings().all()
         return tuple(
