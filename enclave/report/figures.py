@@ -37,6 +37,7 @@ def svg(sheet: Sheet) -> str:
         rcParams["svg.hashsalt"] = name
         rcParams["svg.fonttype"] = "none"
         rcParams["font.family"] = "DejaVu Sans"
+        rcParams["figure.facecolor"] = rcParams["axes.facecolor"] = "none"
         rcParams["axes.spines.top"] = rcParams["axes.spines.right"] = False
         canvas = Canvas(figsize=(WIDTH, height(sheet)), layout="constrained")
         match sheet.kind:
@@ -50,10 +51,8 @@ def svg(sheet: Sheet) -> str:
                 draw_response(canvas, sheet, drawn)
             case _:
                 draw_transitions(canvas, sheet, drawn)
-        _lay_out(canvas)
-        written = io.BytesIO()
-        canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return embedded(written.getvalue().decode("utf-8"), name, sheet.title, _description(sheet))
+        written = _written(canvas)
+    return embedded(written, name, sheet.title, _description(sheet))
 
 
 def is_drawn(sheet: Sheet) -> bool:
@@ -61,13 +60,16 @@ def is_drawn(sheet: Sheet) -> bool:
     return not sheet.quality or sheet.kind == "share"
 
 
-def _lay_out(canvas: Canvas) -> None:
-    """Make room for the labels once, by the metrics of SVG; matplotlib itself would draw the whole figure twice."""
-    FigureCanvasSVG(canvas)
+def _written(canvas: Canvas) -> str:
+    """The drawn figure as an SVG file. Laid out and drawn once each: `savefig` would draw it a second time."""
+    painter = FigureCanvasSVG(canvas)
     engine = canvas.get_layout_engine()
     if engine is not None:
-        engine.execute(canvas)
+        engine.execute(canvas)  # by the metrics of SVG
     canvas.set_layout_engine("none")
+    written = io.BytesIO()
+    painter.print_svg(written, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return written.getvalue().decode("utf-8")
 
 
 def _draw_means(canvas: Canvas, sheet: Sheet, drawn: Sequence[ReleasableFigure]) -> None:
