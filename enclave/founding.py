@@ -22,7 +22,7 @@ from enclave.folders import RegistryFolder, WorkingFolder
 from enclave.grants import Folder, Passphrases
 from enclave.identity import vault
 from enclave.identity.vault_keys import VaultKeys
-from enclave.registry.load import LoadedDefinition, load
+from enclave.registry.load import LoadedDefinition, keep, load
 from enclave.settings import read_settings
 from enclave.store import tables
 from enclave.store.engines import postgres_engine, sqlcipher_engine
@@ -71,7 +71,7 @@ def found(founding: Founding) -> WorkingFolder:
     )
     create_control(folder.control)
     acts = Acts(log, job=COMMAND_LINE, registry=founding.registry, run="", actor=founding.actor)
-    keep_definition(lies, loaded)
+    keep(lies.definitions, loaded)
     if (words := founding.definition / "news.toml").is_file():
         durable.write(lies.pages, words.read_bytes())
     with acts.act(Act.DEFINITION_APPLY, "definition", loaded.sha256, digests={"definition": loaded.sha256}) as act:
@@ -81,11 +81,6 @@ def found(founding: Founding) -> WorkingFolder:
     _write_settings(folder, founding)
     read_settings(folder.settings)
     return folder
-
-
-def keep_definition(lies: RegistryFolder, loaded: LoadedDefinition) -> None:
-    """Keep a definition in a file named by its hash; the same again writes the same."""
-    durable.write(lies.definitions / f"{loaded.sha256}.json", loaded.source)
 
 
 def _make_databases(

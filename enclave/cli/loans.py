@@ -64,7 +64,7 @@ def open_loan(
         _line(legal_basis),
         _line(population),
     )
-    session.desk.open_loan(agreement, kind, utc_now().date())
+    _loan_desk(session).open_loan(agreement, kind, utc_now().date())
     say("entered; run `enclave job run link` to make its key")
 
 
@@ -77,7 +77,7 @@ def _line(text: str) -> str:
 @app.command()
 def order(context: typer.Context, loan_id: Annotated[str, typer.Argument(help="A loan that is not used yet.")]) -> None:
     """Ask for the list of people that a lender needs; the project lead signs the request, `link` seals the list."""
-    request_id = open_session(context).desk.order_loan(loan_id)
+    request_id = _loan_desk(open_session(context)).order_loan(loan_id)
     say(f"filed as request {request_id}; the project lead signs what `request show {request_id} --text` prints,")
     say("`request approve` takes the signature, and the job `link` makes and seals the list")
 
@@ -146,7 +146,7 @@ def destroy(
     context: typer.Context, loan_id: str, case_number: Annotated[str, typer.Option(help="The case in the archive.")]
 ) -> None:
     """Ask for a loan to be destroyed before its day; the job `destroy` does it and writes the certificate."""
-    request_id = open_session(context).desk.destroy_loan(loan_id, case_number)
+    request_id = _loan_desk(open_session(context)).destroy_loan(loan_id, case_number)
     say(f"filed as request {request_id}; run `enclave job run destroy`")
 
 

@@ -8,6 +8,7 @@ import typer
 from enclave.cli.session import Json, Session, open_session, say, show
 
 if TYPE_CHECKING:
+    from enclave.terminal.definition_desk import DefinitionDesk
     from enclave.terminal.form_desk import FormDesk
 
 app = typer.Typer(no_args_is_help=True, help="Registry definitions.")
@@ -44,7 +45,7 @@ def document(
     from enclave.registry.load import load
     from enclave.report.codebook import codebook
 
-    loaded = load(folder) if folder else open_session(context).desk.definition_in_force()
+    loaded = load(folder) if folder else _definition_desk(open_session(context)).definition_in_force()
     durable.make_folder(out)
     for file in codebook(loaded.definition, loaded.sha256):
         durable.write(out / file.name, file.content, mode=0o644)
@@ -54,8 +55,14 @@ def document(
 @app.command()
 def apply(context: typer.Context, folder: Definition) -> None:
     """Ask for a definition to be put in force; it may only add to the one before. The job `rights` does it."""
-    request_id = open_session(context).desk.apply_definition(folder)
+    request_id = _definition_desk(open_session(context)).apply_definition(folder)
     say(f"filed as request {request_id}; run `enclave job run rights`")
+
+
+def _definition_desk(session: Session) -> "DefinitionDesk":
+    from enclave.terminal.definition_desk import DefinitionDesk
+
+    return DefinitionDesk(session.folder, session.settings, session.registry)
 
 
 @app.command()

@@ -78,6 +78,11 @@ def load_source(source: bytes) -> LoadedDefinition:
     return _loaded(source, tree)
 
 
+def keep(folder: Path, loaded: LoadedDefinition) -> None:
+    """Keep a definition in a file named by its hash; the same again writes the same."""
+    durable.write(folder / f"{loaded.sha256}.json", loaded.source)
+
+
 def load_kept(folder: Path, sha256: str) -> LoadedDefinition:
     """The definition kept in `folder` under its SHA-256; Halt H_DEFINITION_ALTERED if it is gone or is another."""
     try:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,7 +16,6 @@ from enclave.audit.log import FileLog
 from enclave.audit.record import Phase, Purpose
 from enclave.control.database import Control
 from enclave.control.institutions import Institution, Role, add_institution, find_institution
-from enclave.control.loans import find_loan, request_loan
 from enclave.control.releases import PUBLIC, decide, find_release, tables_of
 from enclave.control.requests import (
     Request,
@@ -25,31 +23,20 @@ from enclave.control.requests import (
     find_request,
     sign_request,
 )
-from enclave.control.runs import current_definition
 from enclave.crypto import age, keyring
 from enclave.crypto.allowed_signers import key_blob
-from enclave.crypto.keystore import Keystore
 from enclave.crypto.passphrase import new_passphrase
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, Refused, explain
-from enclave.flow import COMMAND_LINE, Act, LoanState, ReleaseState, RequestState
+from enclave.flow import COMMAND_LINE, Act, ReleaseState, RequestState
 from enclave.folders import RegistryFolder, WorkingFolder
-from enclave.founding import keep_definition
 from enclave.grants import Folder, Passphrases
 from enclave.halted import require_not_halted
-from enclave.model.loan import LoanAgreement
-from enclave.registry.load import LoadedDefinition, load, load_kept
 from enclave.second_person import verify_second_person
 from enclave.settings import Settings
 from enclave.terminal.roles import require_data_processor
 from enclave.wiring import open_log, utc_now
 
-explain(
-    "R_LOAN_TERMS",
-    "The terms of the loan do not fit the registry's definition, its lender, or the calendar.",
-    "The lender must be added with the role `lender`, the kind and its variables must be in the definition, and the "
-    "due date must lie ahead.",
-)
 explain(
     "R_PUBLIC_KEY",
     "This is not an OpenSSH Ed25519 public key.",
@@ -60,11 +47,6 @@ explain(
     "R_AGE_KEY",
     "This is not a public age key, or an institution that is neither lender nor researcher was given one.",
     "Whoever shall open it makes one with `age-keygen`; give the file with the line that begins with age1.",
-)
-explain(
-    "R_NO_AGE_KEY",
-    "This lender has no public age key, so nothing can be sealed to it.",
-    "Add the lender with `enclave institution add ID --role lender --age-key FILE`.",
 )
 explain(
     "R_NOT_A_SENDER",
@@ -165,65 +147,6 @@ class Desk:
                     )
         return letter
 
-    def open_loan(self, agreement: LoanAgreement, kind: str, today: date) -> None:
-        """Enter a loan; the job `link` makes its key."""
-        definition = self.definition_in_force().definition
-        kinds = {loan.id: loan for loan in definition.loans}
-        lender = find_institution(self.control, self._registry, agreement.lender)
-        known = {variable.name for variable in kinds[kind].variables} if kind in kinds else set()
-        fits = set(agreement.variables) <= known and bool(agreement.variables)
-        if lender.role != "lender" or not fits or agreement.due <= today:
-            raise Refused("R_LOAN_TERMS")
-        if Keystore(self.lies.folder(Folder.LOAN_KEYS)).is_buried(agreement.loan_id):
-            raise Refused("R_LOAN_EXISTS")  # an older copy of control.db was put back, which forgot it
-        with (
-            self._acts() as acts,
-            acts.act(
-                Act.REQUEST_FILE,
-                "loan",
-                agreement.loan_id,
-                purpose=Purpose.LINKAGE,
-                case_number=agreement.case_number,
-                counts={"variables": len(agreement.variables)},
-            ) as act,
-            self.control.changing(act.position) as connection,
-        ):
-            request_loan(connection, agreement, kind)
-
-    def definition_in_force(self) -> LoadedDefinition:
-        """The definition that rows are judged by now; Refused R_NOT_APPLIED where there is none."""
-        return load_kept(self.lies.definitions, self._definition())
-
-    def _definition(self) -> str:
-        sha256 = current_definition(self.control, self._registry)
-        if sha256 is None:
-            raise Refused("R_NOT_APPLIED", place=self._registry)
-        return sha256
-
-    def destroy_loan(self, loan_id: str, case_number: str) -> str:
-        """File a request to destroy a loan before its day; the job `destroy` carries it out."""
-        if find_loan(self.control, self._registry, loan_id).state is not LoanState.OPEN:
-            raise Refused("R_LOAN_STATE")
-        return self.file("destroy_loan", {"loan_id": loan_id}, case_number=case_number, purpose=Purpose.OPERATION)
-
-    def order_loan(self, loan_id: str) -> str:
-        """File the order of a loan: the project lead signs it, and the job `link` makes the lender's list.
-
-        The request names the key that the list is sealed to, so that two people have seen whose it is.
-        """
-        loan = find_loan(self.control, self._registry, loan_id)
-        if loan.state not in (LoanState.REQUESTED, LoanState.OPEN):
-            raise Refused("R_LOAN_STATE")
-        age_key = find_institution(self.control, self._registry, loan.lender).age_key
-        if not age_key:
-            raise Refused("R_NO_AGE_KEY")
-        parameters = {"loan_id": loan_id, "kind": loan.kind, "lender": loan.lender, "age_key": age_key}
-        return self.file("loan_order", parameters, case_number=loan.case_number, purpose=Purpose.LINKAGE)
-
-    def age_key_of(self, institution_id: str) -> str:
-        """The public age key that an institution was added with; "" where it has none."""
-        return find_institution(self.control, self._registry, institution_id).age_key
-
     def give_back_rows(self, institution_id: str, case_number: str) -> str:
         """File a request for an institution's own rows; the job `give_back` drafts them, and a person approves."""
         if find_institution(self.control, self._registry, institution_id).role != "sender":
@@ -267,12 +190,6 @@ class Desk:
         content = b"\n".join(number.reveal() for number in numbers)
         sealed = age.seal(content, [keyring.public(self.lies.keys, "rights")])
         return self.file(kind, parameters, case_number=case_number, sealed=sealed, purpose=purpose)
-
-    def apply_definition(self, source: Path) -> str:
-        """File a request to put a definition in force."""
-        loaded = load(source)
-        keep_definition(self.lies, loaded)
-        return self.file("apply_definition", {"sha256": loaded.sha256}, case_number="", purpose=Purpose.OPERATION)
 
     def file(
         self, kind: str, parameters: Mapping[str, str], *, case_number: str, purpose: Purpose, sealed: bytes = b""

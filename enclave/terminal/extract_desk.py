@@ -11,7 +11,7 @@ from enclave.crypto import age
 from enclave.errors import Refused, explain
 from enclave.model.extract import ExtractTerms
 from enclave.release.extract import lendable
-from enclave.terminal.desk import Desk
+from enclave.terminal.definition_desk import DefinitionDesk
 from enclave.wiring import utc_now
 
 explain(
@@ -28,7 +28,7 @@ def _lines(terms: ExtractTerms) -> tuple[str, ...]:
     return terms.project, terms.purpose, terms.legal_basis, terms.case_number
 
 
-class ExtractDesk(Desk):
+class ExtractDesk(DefinitionDesk):
     """The terminal, for extracts."""
 
     def open_extract(self, terms: ExtractTerms) -> str:
@@ -48,6 +48,10 @@ class ExtractDesk(Desk):
         if not fits:
             raise Refused("R_EXTRACT_TERMS")
         return self.file(EXTRACT, terms.parameters(), case_number=terms.case_number, purpose=Purpose.RESEARCH)
+
+    def age_key_of(self, institution_id: str) -> str:
+        """The public age key that an institution was added with; "" where it has none."""
+        return find_institution(self.control, self._registry, institution_id).age_key
 
     def close_extract(self, extract_id: str, confirmation: bytes, case_number: str) -> str:
         """File the project's written confirmation that an extract is deleted; its digest is kept, and no more."""

@@ -1,8 +1,9 @@
-"""What the data processor does with a loan that is open: receive a file that was carried in, judge uncertain links."""
+"""What the data processor does with loans: open, order, receive a file that was carried in, judge links, destroy."""
 
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from uuid import UUID
 
@@ -11,15 +12,29 @@ from enclave.airlock.collect import pack
 from enclave.airlock.rules import MANIFEST, SIGNATURE, peek
 from enclave.audit.record import Purpose
 from enclave.control.drops import Drop, add_drop, find_drop
-from enclave.control.loans import Loan, find_loan, keep_review
+from enclave.control.institutions import find_institution
+from enclave.control.loans import Loan, find_loan, keep_review, request_loan
 from enclave.crypto import age
+from enclave.crypto.keystore import Keystore
 from enclave.errors import Refused, explain
 from enclave.flow import Act, DropState, LoanState
 from enclave.grants import Folder
 from enclave.model.drop import SealedDrop
-from enclave.terminal.desk import Desk
+from enclave.model.loan import LoanAgreement
+from enclave.terminal.definition_desk import DefinitionDesk
 from enclave.wiring import utc_now
 
+explain(
+    "R_LOAN_TERMS",
+    "The terms of the loan do not fit the registry's definition, its lender, or the calendar.",
+    "The lender must be added with the role `lender`, the kind and its variables must be in the definition, and the "
+    "due date must lie ahead.",
+)
+explain(
+    "R_NO_AGE_KEY",
+    "This lender has no public age key, so nothing can be sealed to it.",
+    "Add the lender with `enclave institution add ID --role lender --age-key FILE`.",
+)
 explain(
     "R_LOAN_FILE",
     "This is no sealed loan file for an open loan of this registry, or its loan's day is past.",
@@ -37,8 +52,47 @@ PAYLOAD = "payload.age"
 MOST_HEADER = 64 * 1024  # bytes of a manifest or signature
 
 
-class LoanDesk(Desk):
-    """The terminal, for open loans. It sees ciphertext and counts, never a row."""
+class LoanDesk(DefinitionDesk):
+    """The terminal, for loans. It sees ciphertext and counts, never a row."""
+
+    def open_loan(self, agreement: LoanAgreement, kind: str, today: date) -> None:
+        """Enter a loan; the job `link` makes its key."""
+        definition = self.definition_in_force().definition
+        kinds = {loan.id: loan for loan in definition.loans}
+        lender = find_institution(self.control, self._registry, agreement.lender)
+        known = {variable.name for variable in kinds[kind].variables} if kind in kinds else set()
+        fits = set(agreement.variables) <= known and bool(agreement.variables)
+        if lender.role != "lender" or not fits or agreement.due <= today:
+            raise Refused("R_LOAN_TERMS")
+        if Keystore(self.lies.folder(Folder.LOAN_KEYS)).is_buried(agreement.loan_id):
+            raise Refused("R_LOAN_EXISTS")  # an older copy of control.db was put back, which forgot it
+        with (
+            self._acts() as acts,
+            acts.act(
+                Act.REQUEST_FILE,
+                "loan",
+                agreement.loan_id,
+                purpose=Purpose.LINKAGE,
+                case_number=agreement.case_number,
+                counts={"variables": len(agreement.variables)},
+            ) as act,
+            self.control.changing(act.position) as connection,
+        ):
+            request_loan(connection, agreement, kind)
+
+    def order_loan(self, loan_id: str) -> str:
+        """File the order of a loan: the project lead signs it, and the job `link` makes the lender's list.
+
+        The request names the key that the list is sealed to, so that two people have seen whose it is.
+        """
+        loan = find_loan(self.control, self._registry, loan_id)
+        if loan.state not in (LoanState.REQUESTED, LoanState.OPEN):
+            raise Refused("R_LOAN_STATE")
+        age_key = find_institution(self.control, self._registry, loan.lender).age_key
+        if not age_key:
+            raise Refused("R_NO_AGE_KEY")
+        parameters = {"loan_id": loan_id, "kind": loan.kind, "lender": loan.lender, "age_key": age_key}
+        return self.file("loan_order", parameters, case_number=loan.case_number, purpose=Purpose.LINKAGE)
 
     def receive_loan(self, folder: Path) -> str:
         """Take a sealed loan file that was carried in by hand, on the road of one from the airlock; answers its loan.
@@ -131,6 +185,12 @@ class LoanDesk(Desk):
         ):
             keep_review(connection, loan, kinds)
         return len(waiting) - len(chosen)
+
+    def destroy_loan(self, loan_id: str, case_number: str) -> str:
+        """File a request to destroy a loan before its day; the job `destroy` carries it out."""
+        if find_loan(self.control, self._registry, loan_id).state is not LoanState.OPEN:
+            raise Refused("R_LOAN_STATE")
+        return self.file("destroy_loan", {"loan_id": loan_id}, case_number=case_number, purpose=Purpose.OPERATION)
 
 
 def _read(folder: Path) -> SealedDrop:

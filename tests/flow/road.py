@@ -33,7 +33,8 @@ from enclave.model.loan import LoanAgreement
 from enclave.registry.definition import Definition
 from enclave.registry.load import load
 from enclave.settings import read_settings
-from enclave.terminal.desk import Desk, Letter
+from enclave.terminal.desk import Letter
+from enclave.terminal.loan_desk import LoanDesk
 from tests.identity.numbers import synthetic
 from tests.servers.sshd import Sshd, new_key
 
@@ -80,9 +81,9 @@ class Road:
         return Control(self.folder.control)
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> LoanDesk:
         """The data processor's terminal, in this process."""
-        return Desk(self.folder, read_settings(self.folder.settings), REGISTRY)
+        return LoanDesk(self.folder, read_settings(self.folder.settings), REGISTRY)
 
     def run(self, command: Sequence[str], *, typed: str = "", environment: Mapping[str, str] | None = None) -> Said:
         """Run a process to its end and keep what it said."""
@@ -213,7 +214,7 @@ def found_road(
     lies.known_hosts.write_text(sshd.known_hosts)
     lies.known_hosts.chmod(0o600)
     folder.settings.write_text(settings(folder.settings.read_text()))
-    desk = Desk(folder, read_settings(folder.settings), REGISTRY)
+    desk = LoanDesk(folder, read_settings(folder.settings), REGISTRY)
     letters = {}
     for institution in (*SENDERS, LENDER):
         role = "lender" if institution == LENDER else "sender"

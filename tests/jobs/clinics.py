@@ -27,7 +27,8 @@ from enclave.model.draft import Draft, Kind
 from enclave.registry.load import load
 from enclave.release.drafts import open_draft
 from enclave.settings import read_settings
-from enclave.terminal.desk import Desk, Letter
+from enclave.terminal.desk import Letter
+from enclave.terminal.loan_desk import LoanDesk
 from enclave.wiring import Wiring
 from jobs.drafts import find_draft
 from tests.identity.numbers import synthetic
@@ -142,9 +143,9 @@ class Server:
         return self.root / "live"
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> LoanDesk:
         """The terminal."""
-        return Desk(self.folder, read_settings(self.folder.settings), REGISTRY)
+        return LoanDesk(self.folder, read_settings(self.folder.settings), REGISTRY)
 
     @property
     def control(self) -> Control:

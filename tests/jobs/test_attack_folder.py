@@ -27,7 +27,7 @@ from enclave.model.draft import Draft, DraftFile, Kind
 from enclave.registry.load import load
 from enclave.release import bundle
 from enclave.settings import read_settings
-from enclave.terminal.desk import Desk
+from enclave.terminal.definition_desk import DefinitionDesk
 from enclave.terminal.recovery import recover, state_why
 from jobs import seal as sealing
 from jobs.checkpoint import checkpoint
@@ -53,9 +53,9 @@ def changed(tmp_path: Path) -> Path:
     return Path(shutil.copytree(CONFIG / "registries" / "kar", tmp_path / "kar"))
 
 
-def desk(server: WorkingFolder) -> Desk:
+def desk(server: WorkingFolder) -> DefinitionDesk:
     """The terminal."""
-    return Desk(server, read_settings(server.settings), "kar")
+    return DefinitionDesk(server, read_settings(server.settings), "kar")
 
 
 def job(server: WorkingFolder, name: str) -> int:

@@ -21,7 +21,7 @@ from enclave.halted import halt_mark
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
-from enclave.terminal.desk import Desk
+from enclave.terminal.loan_desk import LoanDesk
 from jobs import link as linking
 from jobs import runner
 from tests.control.test_control import a_drop
@@ -65,7 +65,7 @@ def test_a_lenders_file_that_ends_the_program_is_refused_the_fourth_time(
 ) -> None:
     """It is opened three times, then answered like any other unusable file; the loan stays open for a better one."""
     agreement = LoanAgreement("nav-2026", "kar", "nav", "linkage", "2026/1", ("aap",), TODAY + timedelta(days=9))
-    Desk(server, read_settings(server.settings), "kar").open_loan(agreement, "nav", TODAY)
+    LoanDesk(server, read_settings(server.settings), "kar").open_loan(agreement, "nav", TODAY)
     linking.link(wired(server, "link"))
     control = Control(server.control)
     with control.changing(Position("an earlier log", 2)) as connection:

@@ -24,8 +24,8 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
-from enclave.terminal.desk import Desk
 from enclave.terminal.doctor import examine
+from enclave.terminal.loan_desk import LoanDesk
 from enclave.terminal.status import look
 from tests.identity.numbers import synthetic
 from tests.jobs.working import founded
@@ -62,7 +62,7 @@ def job(server: WorkingFolder, name: str) -> None:
 
 def test_a_loan_is_destroyed_when_asked_and_certified(server: WorkingFolder) -> None:
     """Its key exists from `link` to `destroy`; the certificate says so, waits for nobody, and can be read here."""
-    desk, control = Desk(server, read_settings(server.settings), "kar"), Control(server.control)
+    desk, control = LoanDesk(server, read_settings(server.settings), "kar"), Control(server.control)
     keys = Keystore(server.registry("kar").folder(Folder.LOAN_KEYS))
     desk.open_loan(agreed(TODAY + timedelta(days=30)), "nav", TODAY)
     assert find_loan(control, "kar", "nav-2026").state is LoanState.REQUESTED
@@ -115,7 +115,7 @@ def test_a_loan_past_its_day_is_destroyed_and_its_lateness_recorded(server: Work
 )
 def test_a_loan_that_fits_nothing_is_refused(server: WorkingFolder, change: dict[str, object], kind: str) -> None:
     """An unknown lender, a variable or kind outside the definition, no variable, a day that is not ahead."""
-    desk = Desk(server, read_settings(server.settings), "kar")
+    desk = LoanDesk(server, read_settings(server.settings), "kar")
     facts = {**vars(agreed(TODAY + timedelta(days=30))), **change}
 
     with pytest.raises(Refused):
@@ -124,7 +124,7 @@ def test_a_loan_that_fits_nothing_is_refused(server: WorkingFolder, change: dict
 
 def test_a_loans_id_is_never_used_twice(server: WorkingFolder) -> None:
     """A second loan of the same id is refused; its act is recorded as failed."""
-    desk = Desk(server, read_settings(server.settings), "kar")
+    desk = LoanDesk(server, read_settings(server.settings), "kar")
     agreement = agreed(TODAY + timedelta(days=30))
     desk.open_loan(agreement, "nav", TODAY)
 

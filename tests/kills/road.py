@@ -33,7 +33,8 @@ from enclave.founding import CONFIG, Founding, found
 from enclave.model.loan import LoanAgreement
 from enclave.registry.load import load
 from enclave.settings import Settings, read_settings
-from enclave.terminal.desk import Desk, Letter
+from enclave.terminal.desk import Letter
+from enclave.terminal.loan_desk import LoanDesk
 from tests.identity.numbers import synthetic
 
 REGISTRY = "kar"
@@ -87,9 +88,9 @@ class Road:
         return read_settings(self.folder.settings)
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> LoanDesk:
         """The terminal."""
-        return Desk(self.folder, self.settings, REGISTRY)
+        return LoanDesk(self.folder, self.settings, REGISTRY)
 
     def add(self, institution: str, role: Role, age_key: str = "") -> None:
         """Add an institution with a folder at the airlock."""
