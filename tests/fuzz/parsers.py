@@ -19,7 +19,7 @@ from openpyxl import Workbook
 from enclave.airlock import rules
 from enclave.airlock.collect import pack, unpack
 from enclave.audit import checkpoint, signed_note, verify
-from enclave.crypto import sshsig
+from enclave.crypto import openpgp, sshsig
 from enclave.crypto.aes_zip import open_plain
 from enclave.crypto.allowed_signers import format_allowed_signers, parse_allowed_signers
 from enclave.crypto.names import is_plain_name
@@ -131,10 +131,43 @@ def _directories() -> Iterator[bytes]:
         yield b"\x00" + archive
 
 
+MESSAGE = b"kanari"
+
+# --- OpenPGP messages -------------------------------------------------------------------------------------------------
+
+PGP_KEY, PGP_PUBLIC = openpgp.new_key("fuzz")
+PGP_ARMOUR = b"-----BEGIN PGP MESSAGE-----\n\n%s-----END PGP MESSAGE-----\n"
+
+
+def _openpgp(content: bytes) -> None:
+    """Packets, or, after a zero byte, packets that are armoured here: what is whole is so to its last byte."""
+    packets = content[1:] if content[:1] == b"\0" else content
+    message = content if packets is content else PGP_ARMOUR % base64.encodebytes(packets)
+    if openpgp.is_whole(message):
+        if packets[:1] >= b"\x80":
+            _agree(holds=openpgp.is_whole(packets))
+            _agree(holds=not openpgp.is_whole(packets[:-1]) and not openpgp.is_whole(packets + b"\0"))
+        openpgp.open(message, PGP_KEY, limit=1 << 16)
+
+
+def _openpgp_messages() -> Iterator[bytes]:
+    armoured = openpgp.seal(MESSAGE, PGP_PUBLIC)
+    packets = base64.b64decode(b"".join(armoured.split(b"\n\n")[1].split(b"\n")[:-2]).split(b"=")[0] + b"==")
+    yield armoured
+    yield armoured.replace(b"\n", b"\r\n")
+    yield packets
+    yield b"\0" + packets
+    # Each way to write a length: of one octet, of the old format's two and four, of five, and in parts.
+    for length in (b"\xc1\x03", b"\x85\x00\x03", b"\x86\x00\x00\x00\x03", b"\xc1\xff\x00\x00\x00\x03"):
+        session_key = length + b"abc"
+        yield session_key + b"\xd2\x04data"
+        yield session_key + b"\xd2\xe2four\x02da"
+        yield session_key + b"\xd2\xe2four\xc0\x00" + bytes(192)
+
+
 # --- Signatures, signers, checkpoints ---------------------------------------------------------------------------------
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-MESSAGE = b"kanari"
 SIGN_KEY, SIGN_PUBLIC = sshsig.new_key("fuzz")
 SIGNERS = (sshsig.AllowedSigner("klinikk-a", SIGN_PUBLIC, ("drop@kar",)),)
 ARMOR = b"-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n"
@@ -327,6 +360,7 @@ OWN, LIBRARY = 1_000_000, 50_000
 PARSERS: Mapping[str, Parser] = {
     "manifest": Parser(_manifest, (Rejected,), _manifests, OWN),
     "zip_directory": Parser(_zip_directory, (Rejected,), _directories, OWN),
+    "openpgp": Parser(_openpgp, (Rejected,), _openpgp_messages, OWN),
     "sshsig": Parser(_sshsig, (Rejected,), _signatures, OWN),
     "checkpoint": Parser(_checkpoint, (Halt,), _notes, OWN),
     "json": Parser(_inner_manifest, (Rejected,), _inner_manifests, LIBRARY),
