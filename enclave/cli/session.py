@@ -5,11 +5,13 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from enclave.errors import Refused, explain
@@ -26,6 +28,11 @@ explain(
 )
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+\d\d:\d\d")
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d)?")
+LONGEST_WORD, NARROWEST_PROSE, WIDEST = 64, 24, 1000
+"""Characters: beyond the first a text without a space is folded too, and none is folded to less than the second."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Config = Annotated[Path, typer.Option("--config", envvar="ENCLAVE_CONFIG", help="The server's enclave.toml.")]
@@ -65,12 +72,28 @@ def show(columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, as_jso
     if as_json:
         print(json.dumps(listed, ensure_ascii=False, default=str))
         return
+    told = [[_told(value) for value in row.values()] for row in listed]
     table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in listed:
-        table.add_row(*(clean("" if value is None else str(value)) for value in row.values()))
-    console().print(table)
+    for place, column in enumerate(columns):
+        prose = any(" " in row[place] or len(row[place]) > LONGEST_WORD for row in told)
+        prose &= not all(MOMENT.fullmatch(row[place]) for row in told)
+        least = NARROWEST_PROSE if prose else max(len(column), *(len(row[place]) for row in told), 0)
+        table.add_column(column.replace("_", " "), no_wrap=not prose, overflow="fold", min_width=least)
+    for row in told:
+        table.add_row(*row)
+    terminal = console()
+    # An id or a day that is folded can be neither read nor copied: rather a line that is too long.
+    needed = Measurement.get(terminal, terminal.options.update(max_width=WIDEST), table).minimum
+    terminal.width = max(terminal.width, needed)
+    terminal.print(table)
+
+
+def _told(value: object) -> str:
+    """A value as people read it, a time to its minute in UTC; without control characters."""
+    text = clean("" if value is None else str(value))
+    if TIME.fullmatch(text):
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M}"
+    return text
 
 
 def console() -> Console:
