@@ -15,6 +15,7 @@ import polars as pl
 from scipy.stats import binomtest
 
 from enclave.errors import Rejected, explain
+from enclave.linkage.expected import Interval, Run, Trial, expected_false
 from enclave.model.loan import ProbabilisticQuality
 from enclave.model.pseudonymous import PSEUDONYM
 from enclave.registry.definition import Probabilistic
@@ -31,7 +32,6 @@ explain(
 
 ENTITY = "_entity"
 PLACE = "_place"
-Interval = tuple[float, float, float]
 
 
 class Scorer(Protocol):
@@ -49,8 +49,8 @@ class Scorer(Protocol):
         """
         ...
 
-    def blocked(self, theirs: pl.DataFrame, ours: pl.DataFrame) -> pl.DataFrame:
-        """`theirs`, `ours` of every pair that the model compares at all."""
+    def count_compared(self, theirs: pl.DataFrame, ours: pl.DataFrame) -> int:
+        """How many of the pairs with the same `_place` the model compares at all."""
         ...
 
 
@@ -84,23 +84,26 @@ def by_model(
     """Link `entities` with the people of `ours` who are not `taken`, and try the model on `trial`.
 
     `ours` is in the registry's order; `trial` has `_pseudonym` and the identifiers as the lender has them, of people
-    whose number is known. Rejected E_LOAN_PAIRS above the terms' `most_pairs`, before anything is compared.
+    whose number is known and who are therefore taken. Rejected E_LOAN_PAIRS above the terms' `most_pairs`, before
+    anything is compared.
     """
-    free = ours.filter(~pl.col(PSEUDONYM).is_in(taken.to_list())).with_row_index(PLACE)
-    theirs = entities.with_row_index(PLACE)
-    pairs = _pairs_within(scorer, theirs, free, terms)
-    scored = scorer.score(theirs, free, terms.review_above) if pairs else _NO_PAIRS
+    pairs = _pairs_within(scorer, entities, ours, terms)
+    theirs, everybody = entities.with_row_index(PLACE), ours.with_row_index(PLACE)
+    free = everybody.filter(~pl.col(PSEUDONYM).is_in(taken.to_list())).select(PSEUDONYM, ours=PLACE)
+    scored = scorer.score(theirs, everybody, terms.review_above) if pairs else _NO_PAIRS
+    scored = scored.join(free, on="ours", how="semi")
     best = one_to_one(scored.filter(_is_link(terms, decisions)))
     between = one_to_one(scored.filter(pl.col("probability") < terms.accept_above))
     between = between.join(best, on="theirs", how="anti").join(best, on="ours", how="anti")
     waiting = between.filter(~pl.col("kind").is_in(list(decisions)))
     links = (
         best.join(theirs.select(theirs=PLACE, _entity=ENTITY), on="theirs", how="inner", maintain_order="left")
-        .join(free.select(PSEUDONYM, ours=PLACE), on="ours", how="inner", maintain_order="left")
+        .join(free, on="ours", how="inner", maintain_order="left")
         .select(ENTITY, PSEUDONYM)
     )
-    quality = _quality(best, waiting, theirs.height, pairs, _try(trial, ours, scorer, terms), terms)
-    return Probable(links, _kinds(waiting), quality)
+    run = Run(entities.height, best.height, free.height, everybody.height)
+    tried = _try(*_on_trial(trial, ours, scorer, terms, spent=pairs), ours, scorer, terms, decisions)
+    return Probable(links, _kinds(waiting), _quality(best, waiting, pairs, run, tried, terms))
 
 
 _NO_PAIRS = pl.DataFrame(
@@ -111,7 +114,7 @@ _NO_PAIRS = pl.DataFrame(
 def _pairs_within(scorer: Scorer, theirs: pl.DataFrame, ours: pl.DataFrame, terms: Probabilistic) -> int:
     if theirs.is_empty() or ours.is_empty():
         return 0
-    pairs = scorer.count_pairs(theirs, ours)
+    pairs = scorer.count_pairs(theirs.with_row_index(PLACE), ours.with_row_index(PLACE))
     if pairs > terms.most_pairs:
         raise Rejected("E_LOAN_PAIRS")
     return pairs
@@ -153,46 +156,81 @@ def _kinds(waiting: pl.DataFrame) -> tuple[Uncertain, ...]:
     return tuple(Uncertain(kind, pairs, round(mean, 4)) for kind, pairs, mean in counted.iter_rows())
 
 
-@dataclass(frozen=True)
-class _Trial:
-    sample: int
-    right: int
-    wrong: int
-    compared: int
+def _on_trial(
+    trial: pl.DataFrame, ours: pl.DataFrame, scorer: Scorer, terms: Probabilistic, *, spent: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Two samples of people whose number is known; nobody where comparing them too would be too much.
 
-
-def _try(trial: pl.DataFrame, ours: pl.DataFrame, scorer: Scorer, terms: Probabilistic) -> _Trial:
-    """Hide the number of people whose number is known, and see whom the model finds among everybody."""
+    The second, who are taken out of the registry, are a tenth of it at most: what is left is to be like the whole.
+    """
     people = trial.unique(PSEUDONYM, keep="first", maintain_order=True)
-    every = max(1, -(-people.height // terms.sample))
-    hidden = people.gather_every(every).drop(ENTITY).with_row_index(PLACE)
-    everybody = ours.with_row_index(PLACE)
-    if hidden.is_empty() or scorer.count_pairs(hidden, everybody) > terms.most_pairs:
-        return _Trial(0, 0, 0, 0)
-    truth = hidden.select(PSEUDONYM, theirs=PLACE).join(everybody.select(PSEUDONYM, ours=PLACE), on=PSEUDONYM)
-    scored = scorer.score(hidden, everybody, terms.accept_above)
-    found = one_to_one(scored.filter(pl.col("probability") >= terms.accept_above))
+    people = people.gather_every(max(1, -(-people.height // (2 * terms.sample))))
+    if people.is_empty() or spent + scorer.count_pairs(people.with_row_index(PLACE), ours.with_row_index(PLACE)) > (
+        terms.most_pairs
+    ):
+        return people.clear(), people.clear()
+    strangers = people.gather_every(2, offset=1)
+    most = max(1, ours.height // 10)
+    return people.gather_every(2), strangers.gather_every(max(1, -(-strangers.height // most)))
+
+
+def _try(
+    sample: pl.DataFrame,
+    strangers: pl.DataFrame,
+    ours: pl.DataFrame,
+    scorer: Scorer,
+    terms: Probabilistic,
+    decisions: Mapping[str, bool],
+) -> Trial:
+    """Whom the model finds for people whose number was hidden, and for strangers, whose own person is hidden too."""
+    everybody = ours.filter(~pl.col(PSEUDONYM).is_in(strangers[PSEUDONYM].to_list())).with_row_index(PLACE)
+    theirs = pl.concat([sample, strangers]).drop(ENTITY).with_row_index(PLACE)
+    scored = scorer.score(theirs, everybody, terms.review_above) if theirs.height else _NO_PAIRS
+    acceptable, of_sample = scored.filter(_is_link(terms, decisions)), pl.col("theirs") < sample.height
+    truth = theirs.rename({PLACE: "theirs"}).join(everybody.select(PSEUDONYM, ours=PLACE), on=PSEUDONYM)
+    wrong = acceptable.join(truth, on=["theirs", "ours"], how="anti")
+    own = acceptable.join(truth, on=["theirs", "ours"], how="semi").select("theirs", own="weight")
+    more = pl.col("own").is_null() | (pl.col("weight") > pl.col("own"))
+    found = one_to_one(acceptable.filter(of_sample))
     right = found.join(truth, on=["theirs", "ours"], how="semi").height
-    compared = scorer.blocked(hidden, everybody).join(truth, on=["theirs", "ours"], how="semi").height
-    return _Trial(hidden.height, right, found.height - right, compared)
+    return Trial(
+        sample=sample.height,
+        right=right,
+        wrong=found.height - right,
+        compared=_compared(theirs, everybody, truth, scorer),
+        rather=wrong.filter(of_sample).join(own, on="theirs", how="left").filter(more),
+        strangers=strangers.height,
+        instead=wrong.filter(~of_sample),
+    )
+
+
+def _compared(theirs: pl.DataFrame, everybody: pl.DataFrame, truth: pl.DataFrame, scorer: Scorer) -> int:
+    """How many people the model would compare with themselves."""
+    if truth.is_empty():
+        return 0
+    sides = (theirs[truth["theirs"]], everybody[truth["ours"]])
+    return scorer.count_compared(*(side.drop(PLACE).with_row_index(PLACE) for side in sides))
 
 
 def _quality(
-    best: pl.DataFrame, waiting: pl.DataFrame, records: int, pairs: int, trial: _Trial, terms: Probabilistic
+    best: pl.DataFrame, waiting: pl.DataFrame, pairs: int, run: Run, trial: Trial, terms: Probabilistic
 ) -> ProbabilisticQuality:
     return ProbabilisticQuality(
         model_version=terms.version,
         model_sha256=hashlib.sha256(terms.model.encode()).hexdigest(),
         accept_above=terms.accept_above,
         review_above=terms.review_above,
-        records=records,
+        records=run.records,
         candidate_pairs=pairs,
-        accepted=best.height,
+        accepted=run.accepted,
         waiting_for_review=waiting.height,
-        expected_false=round(float((1 - best["probability"]).sum()), 3),
+        expected_false=expected_false(run, trial),
+        expected_false_by_model=round(float((1 - best["probability"]).sum()), 3),
         sample=trial.sample,
         found_right=trial.right,
         found_wrong=trial.wrong,
+        strangers=trial.strangers,
+        strangers_alike=trial.instead["theirs"].n_unique(),
         precision=_share(trial.right, trial.right + trial.wrong),
         recall=_share(trial.right, trial.sample),
         blocking_recall=_share(trial.compared, trial.sample),

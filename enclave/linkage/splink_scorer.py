@@ -54,6 +54,15 @@ class SplinkScorer:
             for comparison in settings["comparisons"]
         }
 
+        self._weighed_by_rarity = sorted(
+            {
+                str(level["tf_adjustment_column"])
+                for comparison in settings["comparisons"]
+                for level in comparison["comparison_levels"]
+                if level.get("tf_adjustment_column")
+            }
+        )
+
     def count_pairs(self, theirs: pl.DataFrame, ours: pl.DataFrame) -> int:
         """How many pairs the blocking rules let through, rule by rule; a pair of two rules counts twice."""
         with _connected(theirs, ours) as connection:
@@ -62,14 +71,12 @@ class SplinkScorer:
                 for rule in self._rules()
             )
 
-    def blocked(self, theirs: pl.DataFrame, ours: pl.DataFrame) -> pl.DataFrame:
-        """`theirs`, `ours` of every pair that a blocking rule lets through, once each."""
-        selects = [
-            f"SELECT l.{PLACE} AS theirs, r.{PLACE} AS ours FROM {_THEIRS} l, {_OURS} r WHERE {rule}"  # noqa: S608
-            for rule in self._rules()
-        ]
+    def count_compared(self, theirs: pl.DataFrame, ours: pl.DataFrame) -> int:
+        """How many of the pairs with the same `_place` a blocking rule lets through."""
+        some = " OR ".join(f"({rule})" for rule in self._rules())
+        pairs = f"{_THEIRS} l JOIN {_OURS} r USING ({PLACE})"
         with _connected(theirs, ours) as connection:
-            return pl.DataFrame(connection.sql(" UNION ".join(selects)).to_arrow_table())
+            return _one(connection, f"SELECT count(*) FROM {pairs} WHERE {some}")  # noqa: S608  the approved model's own SQL
 
     def score(self, theirs: pl.DataFrame, ours: pl.DataFrame, above: float) -> pl.DataFrame:
         """`theirs`, `ours`, `weight`, `probability`, `kind` of the pairs at least so probable, in no order."""
@@ -77,6 +84,7 @@ class SplinkScorer:
             api = DuckDBAPI(connection=connection)
             tables = [api.register(name, dataset_display_name=name) for name in (_THEIRS, _OURS)]
             linker = Linker(tables, self._settings, log_level=None)
+            self._weigh_rarity(connection, api, linker)
             scored = linker.inference.predict(threshold_match_probability=above, warning_mode="never")
             frame = pl.DataFrame(connection.sql(f"SELECT * FROM {scored.physical_name}").to_arrow_table())  # noqa: S608
         frame = _theirs_left(frame)
@@ -88,6 +96,15 @@ class SplinkScorer:
             probability=pl.col("match_probability").cast(pl.Float64),
             kind=pl.concat_str(kinds, separator="; "),
         )
+
+    def _weigh_rarity(self, connection: duckdb.DuckDBPyConnection, api: DuckDBAPI, linker: Linker) -> None:
+        """How rare a value is, as among our people: whom a loan holds besides changes no weight."""
+        for column in self._weighed_by_rarity:
+            connection.execute(
+                f"CREATE TABLE rarity_{column} AS SELECT {column}, count(*) / sum(count(*)) OVER () AS tf_{column} "  # noqa: S608
+                f"FROM {_OURS} WHERE {column} IS NOT NULL GROUP BY {column}"
+            )
+            linker.table_management.register_term_frequency_lookup(api.register(f"rarity_{column}"), column)
 
     def _rules(self) -> list[str]:
         rules = self._settings["blocking_rules_to_generate_predictions"]

@@ -28,8 +28,11 @@ class ProbabilisticQuality:
     """How far the probabilistic pass can be believed, measured on the people of this very run.
 
     `sample` people whose id is known were linked again with their id hidden: `found_right` and `found_wrong` of them.
+    Of as many `strangers`, who had their own person hidden too, `strangers_alike` look so like somebody else that they
+    would be linked with them, unless somebody has a better claim.
     `precision`, `recall` and `blocking_recall` carry a Wilson interval (95 %): (value, low, high), None for none.
-    `expected_false` is the sum of what the model itself doubts of the links that were accepted.
+    `expected_false` is how many of the accepted links are false, with the counts between which that is by 95 %, as
+    these people tell (None without any); `expected_false_by_model` is the sum of what the model itself doubts.
     """
 
     model_version: str
@@ -40,10 +43,13 @@ class ProbabilisticQuality:
     candidate_pairs: int
     accepted: int
     waiting_for_review: int
-    expected_false: float
+    expected_false: tuple[float, float, float] | None
+    expected_false_by_model: float
     sample: int
     found_right: int
     found_wrong: int
+    strangers: int
+    strangers_alike: int
     precision: tuple[float, float, float] | None
     recall: tuple[float, float, float] | None
     blocking_recall: tuple[float, float, float] | None

@@ -267,7 +267,8 @@ class Probabilistic(Closed):
 
     `model` is the model as JSON (in the definition's folder the name of its file); it is never trained in a run. Pairs
     from `accept_above` are links, those from `review_above` are for a person. `most_pairs` may be compared at most;
-    `sample` people whose number is known are linked again without it, to see how good the model is.
+    `sample` people whose number is known are linked again without it, and as many as if they were not ours, to see how
+    good the model is.
     """
 
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]

@@ -91,9 +91,11 @@ def _probabilistic(quality: Mapping[str, Any]) -> Block:
         ("people in rows without a usable number", str(quality["records"])),
         ("pairs compared", str(quality["candidate_pairs"])),
         ("links", str(quality["accepted"])),
-        ("expected false links", str(quality["expected_false"])),
+        *_false_links(quality),
         ("tried on people whose number was hidden", str(quality["sample"])),
         ("found right, found wrong", f"{quality['found_right']}, {quality['found_wrong']}"),
+        ("tried on people taken out of the registry", str(quality["strangers"])),
+        ("of these alike enough to somebody else", str(quality["strangers_alike"])),
         *(
             (words, _interval(quality[name]))
             for name, words in (
@@ -104,6 +106,19 @@ def _probabilistic(quality: Mapping[str, Any]) -> Block:
         ),
     )
     return Block("The probabilistic pass", ("what", "value"), lines)
+
+
+def _false_links(quality: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """How many are expected by the trial; where there was none, by the model's own doubt, which counts far too few."""
+    by_model = f"{quality['expected_false_by_model']:.1f}"
+    expected = quality["expected_false"]
+    if expected is None:
+        return (("expected false links", f"{by_model}, by the model's own doubt only: it could not be tried"),)
+    value, low, high = expected
+    return (
+        ("expected false links (95 % interval)", f"{value:.1f} ({low} to {high})"),
+        ("by the model's own doubt", by_model),
+    )
 
 
 def _interval(value: Sequence[float] | None) -> str:

@@ -175,7 +175,7 @@ def test_a_loan_carried_in_is_linked_in_three_passes_after_a_persons_decision(se
         ["national_number", 2], ["key_birth_date_family_name_place", 1], ["probabilistic", 1]
     ]  # fmt: skip
     assert (report["linked_persons"], report["invalid_ids"], report["dropped_columns"]) == (4, 1, 1)
-    assert report["probabilistic"]["sample"] == 2
+    assert (report["probabilistic"]["sample"], report["probabilistic"]["strangers"]) == (1, 1)
     assert report["probabilistic"]["model_version"] == "test-1"
     (decided,) = records(server, "loan.review", "intent")
     assert (decided.counts["accepted"], decided.counts["pairs_accepted"]) == (1, 1)  # type: ignore[attr-defined]

@@ -46,9 +46,9 @@ class Table:
         }
         return pl.DataFrame(rows, schema=schema, orient="row")
 
-    def blocked(self, theirs: pl.DataFrame, ours: pl.DataFrame) -> pl.DataFrame:
-        """Every pair of the table."""
-        return self.score(theirs, ours, 0).select("theirs", "ours")
+    def count_compared(self, theirs: pl.DataFrame, ours: pl.DataFrame) -> int:
+        """As many pairs with the same place as there are in the table."""
+        return self.score(theirs, ours, 0).filter(pl.col("theirs") == pl.col("ours")).height
 
 
 def entities(*names: str) -> pl.DataFrame:
@@ -64,9 +64,10 @@ def people(*names: str) -> pl.DataFrame:
 def matched(
     pairs: Pairs, *, taken: tuple[str, ...] = (), decisions: Mapping[str, bool] | None = None, trial: int = 0
 ) -> Probable:
-    """The pass on entities a, b, c and people A, B, C, tried on the first of the people."""
-    known = people("A", "B", "C")
-    hidden = known.head(trial).with_columns(pl.col("name").str.to_lowercase()).with_row_index(ENTITY)
+    """The pass on entities a, b, c and people A, B, C, tried on the first of D, E, F, G, whose number is known."""
+    known = people("A", "B", "C", "D", "E", "F", "G")
+    hidden = known[3 : 3 + trial].with_columns(pl.col("name").str.to_lowercase()).with_row_index(ENTITY)
+    taken = (*taken, *(name.decode() for name in hidden[PSEUDONYM]))
     gone = pl.Series([name.encode() for name in taken], dtype=pl.Binary)
     return by_model(entities("a", "b", "c"), known, gone, hidden, Table(pairs), TERMS, decisions or {})
 
@@ -82,7 +83,7 @@ def test_two_thresholds_part_links_questions_and_nothing() -> None:
     assert links(found) == {(0, b"A")}
     assert [(one.kind, one.pairs, one.probability) for one in found.undecided] == [("half", 1, 0.7)]
     assert (found.quality.accepted, found.quality.waiting_for_review) == (1, 1)
-    assert found.quality.expected_false == pytest.approx(0.01)
+    assert found.quality.expected_false_by_model == pytest.approx(0.01)
 
 
 def test_a_persons_decision_on_a_kind_holds_for_its_pairs() -> None:
@@ -125,17 +126,45 @@ def test_too_many_pairs_are_refused_before_any_is_compared() -> None:
 
 def test_the_model_is_tried_on_people_whose_number_is_hidden() -> None:
     """Precision, recall and blocking recall with Wilson intervals, over a sample that no pseudonym's order decides."""
-    pairs = {("a", "A"): (0.99, "all"), ("b", "C"): (0.98, "all"), ("c", "C"): (0.2, "little")}
-    quality = matched(pairs, trial=3).quality
-    assert (quality.sample, quality.found_right, quality.found_wrong) == (3, 1, 1)
+    pairs = {("d", "D"): (0.99, "all"), ("f", "G"): (0.98, "all"), ("f", "F"): (0.2, "little"), ("e", "E"): (1, "all")}
+    quality = matched(pairs, trial=3).quality  # d and f are the sample, e is a stranger
+    assert (quality.sample, quality.found_right, quality.found_wrong) == (2, 1, 1)
     assert quality.precision is not None
     assert quality.recall is not None
-    interval = binomtest(1, 3).proportion_ci(method="wilson")
-    assert quality.recall == pytest.approx((1 / 3, interval.low, interval.high), abs=1e-4)
+    interval = binomtest(1, 2).proportion_ci(method="wilson")
+    assert quality.recall == pytest.approx((1 / 2, interval.low, interval.high), abs=1e-4)
     assert quality.precision[0] == 0.5
     assert quality.blocking_recall is not None
-    assert quality.blocking_recall[0] == pytest.approx(2 / 3, abs=1e-4)
+    assert quality.blocking_recall[0] == 1
     assert matched(pairs).quality.recall is None
+    del pairs["f", "F"]
+    blocked = matched(pairs, trial=3).quality.blocking_recall
+    assert blocked is not None
+    assert blocked[0] == 0.5
+
+
+def test_strangers_are_tried_without_their_own_person() -> None:
+    """Every second of those whose number is known: who is alike is counted, and never they themselves."""
+    pairs = {("e", "E"): (0.99, "all"), ("g", "A"): (0.99, "all"), ("e", "D"): (0.3, "little")}
+    quality = matched(pairs, trial=4).quality  # a tenth of all at most: e
+    assert (quality.sample, quality.strangers, quality.strangers_alike) == (2, 1, 0)
+    assert matched({**pairs, ("e", "D"): (0.95, "all")}, trial=4).quality.strangers_alike == 1
+
+
+def test_the_trial_changes_no_link() -> None:
+    """Whoever is on trial takes nobody from a row, and strangers are missing in the trial only."""
+    pairs = {("a", "A"): (0.99, "all"), ("d", "A"): (0.999, "all"), ("e", "B"): (0.99, "all"), ("b", "B"): (0.9, "all")}
+    assert links(matched(pairs, trial=4)) == links(matched(pairs)) == {(0, b"A"), (1, b"B")}
+
+
+def test_the_trial_is_left_out_where_it_would_compare_too_much() -> None:
+    """The rows are linked all the same, and nothing is told that was not measured."""
+    known = people("A", "D", "E")
+    hidden = known[1:].with_columns(pl.col("name").str.to_lowercase()).with_row_index(ENTITY)
+    scorer = Table({("a", "A"): (0.99, "all")}, counted=600)
+    found = by_model(entities("a"), known, hidden[PSEUDONYM], hidden, scorer, TERMS, {})
+    assert links(found) == {(0, b"A")}
+    assert (found.quality.sample, found.quality.expected_false) == (0, None)
 
 
 @given(
