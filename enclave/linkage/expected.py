@@ -11,7 +11,6 @@ registry. A model's own doubt supposes instead that columns agree independently 
 from dataclasses import dataclass
 
 import polars as pl
-from scipy.stats import nbinom
 
 Interval = tuple[float, float, float]
 EVENT = 0.5  # what a kind of error that was not seen may still weigh: half an event (Jeffreys' prior)
@@ -107,6 +106,8 @@ def _between(mean: float, variance: float) -> tuple[int, int]:
     """Between which counts 95 % are: of a Poisson count about a mean that is known with this variance only."""
     if mean <= 0:
         return 0, 0
+    from scipy.stats import nbinom  # noqa: PLC0415 – heavy, and most runs of `link` have nothing to link so
+
     shape = mean**2 / max(variance, mean * 1e-9)
     low, high = (nbinom.ppf(end, shape, shape / (shape + mean)) for end in (0.025, 0.975))
     return int(low), int(high)

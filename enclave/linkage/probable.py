@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
-from scipy.stats import binomtest
 
 from enclave.errors import Rejected, explain
 from enclave.linkage.expected import Interval, Run, Trial, expected_false
@@ -241,5 +240,7 @@ def _share(part: int, whole: int) -> Interval | None:
     """A share with its Wilson interval (95 %); None of nothing."""
     if not whole:
         return None
+    from scipy.stats import binomtest  # noqa: PLC0415 – heavy, and most runs of `link` have nothing to link so
+
     interval = binomtest(part, whole).proportion_ci(method="wilson")
     return (round(part / whole, 4), round(float(interval.low), 4), round(float(interval.high), 4))
