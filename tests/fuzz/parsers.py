@@ -139,15 +139,25 @@ PGP_KEY, PGP_PUBLIC = openpgp.new_key("fuzz")
 PGP_ARMOUR = b"-----BEGIN PGP MESSAGE-----\n\n%s-----END PGP MESSAGE-----\n"
 
 
-def _openpgp(content: bytes) -> None:
+def _openpgp_framing(content: bytes) -> None:
     """Packets, or, after a zero byte, packets that are armoured here: what is whole is so to its last byte."""
-    packets = content[1:] if content[:1] == b"\0" else content
-    message = content if packets is content else PGP_ARMOUR % base64.encodebytes(packets)
-    if openpgp.is_whole(message):
-        if packets[:1] >= b"\x80":
-            _agree(holds=openpgp.is_whole(packets))
-            _agree(holds=not openpgp.is_whole(packets[:-1]) and not openpgp.is_whole(packets + b"\0"))
-        openpgp.open(message, PGP_KEY, limit=1 << 16)
+    packets = _pgp_packets(content)
+    if openpgp.is_whole(_pgp_message(content)) and packets[:1] >= b"\x80":
+        _agree(holds=openpgp.is_whole(packets))
+        _agree(holds=not openpgp.is_whole(packets[:-1]) and not openpgp.is_whole(packets + b"\0"))
+
+
+def _openpgp(content: bytes) -> None:
+    """The same messages, opened by the library."""
+    openpgp.open(_pgp_message(content), PGP_KEY, limit=1 << 16)
+
+
+def _pgp_packets(content: bytes) -> bytes:
+    return content[1:] if content[:1] == b"\0" else content
+
+
+def _pgp_message(content: bytes) -> bytes:
+    return PGP_ARMOUR % base64.encodebytes(content[1:]) if content[:1] == b"\0" else content
 
 
 def _openpgp_messages() -> Iterator[bytes]:
@@ -360,10 +370,11 @@ OWN, LIBRARY = 1_000_000, 50_000
 PARSERS: Mapping[str, Parser] = {
     "manifest": Parser(_manifest, (Rejected,), _manifests, OWN),
     "zip_directory": Parser(_zip_directory, (Rejected,), _directories, OWN),
-    "openpgp": Parser(_openpgp, (Rejected,), _openpgp_messages, OWN),
+    "openpgp_framing": Parser(_openpgp_framing, (), _openpgp_messages, OWN),
     "sshsig": Parser(_sshsig, (Rejected,), _signatures, OWN),
     "checkpoint": Parser(_checkpoint, (Halt,), _notes, OWN),
     "json": Parser(_inner_manifest, (Rejected,), _inner_manifests, LIBRARY),
+    "openpgp": Parser(_openpgp, (Rejected,), _openpgp_messages, LIBRARY),
     "csv": Parser(_csv, (), _csv_files, LIBRARY),
     "xlsx": Parser(_xlsx, (), _workbooks, LIBRARY),
     "form_definition": Parser(_form_definition, (Rejected,), _form_definitions, LIBRARY),
