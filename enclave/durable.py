@@ -49,6 +49,34 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o600) -> str:
     """Put `content` under `path`, which must not exist yet, and answer its SHA-256 (hex)."""
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
     _write_temporary(temporary, content, mode)
+    _name_new(temporary, path)
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def writing(path: Path, *, new: bool = False, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which appears under `path` whole and durable at the end, or not at all.
+
+    It replaces what was there; with `new` the name must not exist yet.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    if new:
+        _name_new(temporary, path)
+        return
+    os.rename(temporary, path)
+    fsync_folder(path.parent)
+
+
+def _name_new(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -57,7 +85,6 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o600) -> str:
     # A crash here leaves two names for one finished file; `sweep` removes the temporary one.
     os.unlink(temporary)
     fsync_folder(path.parent)
-    return hashlib.sha256(content).hexdigest()
 
 
 def _write_temporary(temporary: Path, content: bytes, mode: int) -> None:

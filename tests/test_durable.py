@@ -37,6 +37,30 @@ def test_a_new_file_never_replaces_one(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("new", [True, False])
+def test_a_file_that_is_written_in_pieces_appears_whole_or_not_at_all(tmp_path: Path, new: bool) -> None:
+    """Until the end the name is not there, or has its old content; what fails in between leaves nothing of itself."""
+    path = tmp_path / "file"
+    if not new:
+        durable.write(path, b"old")
+    with pytest.raises(ValueError, match="stopped"), durable.writing(path, new=new) as file:
+        file.write(b"half")
+        raise ValueError("stopped")
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([] if new else [b"old"])
+
+    with durable.writing(path, new=new) as file:
+        file.write(b"first, ")
+        assert path.exists() is not new
+        file.write(b"second")
+
+    assert path.read_bytes() == b"first, second"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert (path.stat().st_mode & 0o777, path.stat().st_nlink) == (0o600, 1)
+    with pytest.raises(Halt, match="H_EXISTS"), durable.writing(path, new=True) as file:
+        file.write(b"third")
+    assert path.read_bytes() == b"first, second"
+
+
 @pytest.mark.parametrize("content", [b"", b"x", os.urandom(3 << 20)])
 def test_what_was_written_is_read(tmp_path: Path, content: bytes) -> None:
     """Empty, small and large contents come back."""

@@ -1,6 +1,7 @@
 """age envelopes to X25519 recipients: cut, reordered or altered ciphertext never opens; the sender is not named."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import pyrage
 
@@ -60,13 +61,58 @@ def is_recipient(text: str) -> bool:
 
 def seal(content: bytes, recipients: Sequence[str]) -> bytes:
     """Ciphertext that each of `recipients` (`age1…`, at least one) can open; Halt H_AGE_KEY for a bad or no one."""
-    if not recipients:
-        raise Halt("H_AGE_KEY")
-    try:
-        keys = [pyrage.x25519.Recipient.from_str(recipient) for recipient in recipients]
-    except pyrage.RecipientError:
-        raise Halt("H_AGE_KEY") from None
-    return bytes(pyrage.encrypt(content, keys))
+    return bytes(pyrage.encrypt(content, _recipients(recipients)))
+
+
+def seal_stream(content: Iterable[bytes], write: Callable[[bytes], object], recipients: Sequence[str]) -> None:
+    """As `seal`, piece by piece: neither plaintext nor ciphertext is whole in memory.
+
+    Whatever `content` or `write` raises is raised; what was written until then opens to nobody.
+    """
+    reader, writer = _Reader(iter(content)), _Writer(write)
+    with suppress(pyrage.EncryptError):
+        # Of what goes wrong in these two the library keeps the text only, or nothing where it is in the last piece.
+        pyrage.encrypt_io(reader, writer, _recipients(recipients))
+        if reader.failed is None and writer.failed is None:
+            return
+    raise reader.failed or writer.failed or Halt("H_AGE_KEY")
+
+
+class _Reader:
+    """Pieces of any length, as a file that is read."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = (piece for piece in pieces if piece)  # an empty one would be taken for the end
+        self._left = b""
+        self.failed: Exception | None = None
+
+    def read(self, most: int) -> bytes:
+        try:
+            self._left = self._left or next(self._pieces, b"")
+        except (Halt, OSError) as error:
+            self.failed = error
+            raise
+        taken, self._left = self._left[:most], self._left[most:]
+        return taken
+
+
+class _Writer:
+    """A function that takes pieces, as a file that is written."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self.failed: Exception | None = None
+
+    def write(self, piece: bytes) -> int:
+        try:
+            self._write(piece)
+        except OSError as error:
+            self.failed = error
+            raise
+        return len(piece)
+
+    def flush(self) -> None:
+        """What `write` was given is written."""
 
 
 def open(content: bytes, identity: Secret) -> bytes:  # noqa: A001  # read as `age.open`, never imported by itself
@@ -91,6 +137,15 @@ def open_with(content: bytes, passphrase: Secret) -> bytes:
         return bytes(pyrage.passphrase.decrypt(content, passphrase.reveal().decode("ascii")))
     except pyrage.DecryptError:
         raise Rejected("E_AGE") from None
+
+
+def _recipients(recipients: Sequence[str]) -> list[pyrage.x25519.Recipient]:
+    if not recipients:
+        raise Halt("H_AGE_KEY")
+    try:
+        return [pyrage.x25519.Recipient.from_str(recipient) for recipient in recipients]
+    except pyrage.RecipientError:
+        raise Halt("H_AGE_KEY") from None
 
 
 def _identity(identity: Secret) -> pyrage.x25519.Identity:

@@ -1,6 +1,8 @@
 """age envelopes open whole and unaltered for their recipients, or not at all."""
 
+import errno
 import time
+from collections.abc import Iterator
 
 import pyrage
 import pytest
@@ -22,6 +24,38 @@ def test_each_recipient_opens() -> None:
     assert age.open(sealed, IDENTITY) == age.open(sealed, OTHER) == b"rows"
     with pytest.raises(Rejected, match="E_AGE"):
         age.open(sealed, third)
+
+
+def test_a_stream_is_sealed_piece_by_piece() -> None:
+    """What is sealed in pieces, empty ones among them, opens as one; nothing but the recipient opens it."""
+    pieces = [b"", b"x" * 200_000, b"", b"y", b"", b"z" * 70_000]
+    written: list[bytes] = []
+    age.seal_stream(iter(pieces), written.append, [RECIPIENT])
+    assert age.open(b"".join(written), IDENTITY) == b"".join(pieces)
+    assert len(written) > 3
+    with pytest.raises(Rejected, match="E_AGE_KEY"):
+        age.open(b"".join(written), OTHER)
+
+
+def test_what_goes_wrong_in_a_stream_is_raised_as_it_was() -> None:
+    """A source that halts and a disk that is full keep their own names; what was written until then opens to nobody."""
+    written: list[bytes] = []
+
+    def changed() -> Iterator[bytes]:
+        yield b"x" * 200_000
+        raise Halt("H_AGE_KEY", place="source")
+
+    def full(_piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(Halt, match="source"):
+        age.seal_stream(changed(), written.append, [RECIPIENT])
+    with pytest.raises(Rejected, match="E_AGE"):
+        age.open(b"".join(written), IDENTITY)
+    with pytest.raises(OSError, match="full"):
+        age.seal_stream(iter([b"x"]), full, [RECIPIENT])
+    with pytest.raises(Halt, match="H_AGE_KEY"):
+        age.seal_stream(iter([b"x"]), written.append, [])
 
 
 def test_public_half_follows_from_the_identity() -> None:
