@@ -132,6 +132,22 @@ class Roles(Closed):
     auditors: GroupName = ""
 
 
+AgeRecipient = Annotated[str, StringConstraints(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
+
+
+class Backup(Closed):
+    """Whom backups are sealed to: two public age keys, whose private halves two people hold, each offline."""
+
+    registry: AgeRecipient
+    vault: AgeRecipient
+
+    @model_validator(mode="after")
+    def _keeps_the_vault_apart(self) -> Self:
+        if self.registry == self.vault:
+            raise ValueError("vault must be another key than registry, held by somebody else")
+        return self
+
+
 class Settings(Closed):
     """One server. `mode = "test"` admits synthetic national numbers only, `production` real ones only."""
 
@@ -142,8 +158,16 @@ class Settings(Closed):
     snapshot_days: Annotated[int, Field(ge=0)] | None = None
     temporary_folder: str = "/dev/shm"  # noqa: S108  shared memory is the point: plaintext never touches a disk
     registries: Annotated[dict[RegistryId, Registry], Field(min_length=1)]
+    backup: Backup | None = None
     roles: Roles = Roles()
     schedule: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _shares_no_database(self) -> Self:
+        each = [url for one in self.registries.values() for url in (one.database, one.vault_database) if url]
+        if len({_place_of(url) for url in each}) < len(each):
+            raise ValueError("two registries, or one's vault and another's registry, name the same database")
+        return self
 
     @field_validator("time_zone")
     @classmethod

@@ -84,6 +84,44 @@ def test_vault_and_registry_are_two_databases(tmp_path: Path, registry: str, vau
         assert "db.example" not in str(halt.value)
 
 
+def test_no_two_registries_share_a_database(tmp_path: Path) -> None:
+    """The vault of one registry is not the database of another, nor are two registries' databases one."""
+    first, second = SOCKET.format(user="a", name="one"), SOCKET.format(user="b", name="one")
+    other = SHIPPED[SHIPPED.index("[registries.kar]") : SHIPPED.index("# Which OS groups")].replace("kar", "kpr")
+    path = tmp_path / "enclave.toml"
+    for ours, theirs in (('\nvault_database = "', '\ndatabase = "'), ('\ndatabase = "', '\ndatabase = "')):
+        text = SHIPPED.replace(f'{ours}"', f'{ours}{first}"', 1) + other.replace(f'{theirs}"', f'{theirs}{second}"', 1)
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(Halt, match=r"H_SETTINGS.*same database"):
+            read_settings(path)
+    path.write_text(SHIPPED + other, encoding="utf-8")
+    assert set(read_settings(path).registries) == {"kar", "kpr"}
+
+
+ONE, ANOTHER = f"age1{'q' * 58}", f"age1{'p' * 58}"
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        (f'registry = "{ONE}"\nvault = "{ANOTHER}"', ""),
+        (f'registry = "{ONE}"\nvault = "{ONE}"', "another key"),
+        (f'registry = "{ONE}"', "backup.vault"),
+        (f'registry = "{ONE}"\nvault = "AGE-SECRET-"', "backup.vault"),
+        (f'registry = "{ONE}"\nvault = "{ANOTHER}"\nboth = "{ONE}"', "backup.both"),
+    ],
+)
+def test_backups_are_sealed_to_two_people(tmp_path: Path, section: str, key: str) -> None:
+    """One key for both sets, a missing, a private or an unknown one stops the server before it starts."""
+    path = tmp_path / "enclave.toml"
+    path.write_text(f"{SHIPPED}\n[backup]\n{section}\n", encoding="utf-8")
+    if key:
+        with pytest.raises(Halt, match=f"H_SETTINGS.*{key}"):
+            read_settings(path)
+    else:
+        assert read_settings(path).backup is not None
+
+
 def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
     """A syntax error names its line and repeats nothing of the file."""
     path = tmp_path / "enclave.toml"
