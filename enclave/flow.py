@@ -163,6 +163,8 @@ class Act(StrEnum):
     INSTITUTION_REVOKE = "institution.revoke"
     RECIPIENT_KEY = "recipient.key"
     DEFINITION_APPLY = "definition.apply"
+    BACKUP_MAKE = "backup.make"
+    BACKUP_RESTORE = "backup.restore"
     LOG_CHECKPOINT = "log.checkpoint"
 
 
@@ -320,6 +322,14 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         ),
         Act.DEFINITION_APPLY: Rule(
             ("rights", COMMAND_LINE), Evidence.REGISTRY, "nothing, or the definition with all its tables"
+        ),
+        Act.BACKUP_MAKE: Rule(
+            (COMMAND_LINE,), Evidence.CONTROL, "perhaps one of the two sealed files; delete the folder, back up again"
+        ),
+        Act.BACKUP_RESTORE: Rule(
+            (COMMAND_LINE,),
+            Evidence.CONTROL,
+            "a server that stands still, perhaps half put back; the same again ends it",
         ),
         Act.LOG_CHECKPOINT: Rule(("checkpoint",), Evidence.CHECKPOINT, "nothing, or the checkpoint; signed again"),
     }

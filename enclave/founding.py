@@ -56,12 +56,7 @@ def found(founding: Founding) -> WorkingFolder:
         raise Refused("R_FOLDER_EXISTS")
     lies = folder.registry(founding.registry)
     loaded = load(founding.definition)
-    for needed in (
-        *(folder.pages, folder.keys, folder.locks, folder.outbox, lies.root, lies.keys, lies.definitions),
-        *(lies.folder(which) for which in Folder),
-        *(lies.passphrases(which) for which in Passphrases),
-    ):
-        durable.make_folder(needed)
+    make_folders(folder, lies)
     for name in keyring.KEY_KINDS:
         keyring.create(folder.keys if name in SERVER_KEYS else lies.keys, name)
     for kept, names in ((folder.keys, SERVER_KEYS), (lies.keys, keyring.KEY_KINDS.keys() - SERVER_KEYS)):
@@ -81,6 +76,16 @@ def found(founding: Founding) -> WorkingFolder:
     _write_settings(folder, founding)
     read_settings(folder.settings)
     return folder
+
+
+def make_folders(folder: WorkingFolder, lies: RegistryFolder) -> None:
+    """Make every folder of a server and of one of its registries that is not there yet."""
+    for needed in (
+        *(folder.pages, folder.keys, folder.locks, folder.outbox, lies.root, lies.keys, lies.definitions),
+        *(lies.folder(which) for which in Folder),
+        *(lies.passphrases(which) for which in Passphrases),
+    ):
+        durable.make_folder(needed)
 
 
 def _make_databases(

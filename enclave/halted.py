@@ -14,6 +14,13 @@ explain(
     "See `enclave status` for why; then `enclave recover` with the second person's signature.",
 )
 
+UNFINISHED = "H_RESTORE_UNFINISHED"
+explain(
+    UNFINISHED,
+    "A backup is being put back, or that was begun and not ended.",
+    "Type the same `enclave restore` again, with the same signature.",
+)
+
 ONLY_THIS_RUN = frozenset(
     {
         "H_LOCKED",
@@ -31,6 +38,8 @@ ONLY_THIS_RUN = frozenset(
 """Halts whose cause a person mends outside the server, or that pass by themselves: the next run simply tries again."""
 
 MARK = "halted.json"
+PAUSED = "paused"
+"""The name, beside the mark, of the file that keeps new jobs from starting until a person removes it."""
 
 
 def require_not_halted(folder: WorkingFolder) -> None:

@@ -53,6 +53,16 @@ explain(
         "Forny avtalen med registeret, og send en ny innsending; ingenting ble åpnet.",
     ),
 )
+SEND_AGAIN = "E_SEND_AGAIN"
+explain(
+    SEND_AGAIN,
+    "The registry was put back to a backup from before this drop, and the drop itself is gone.",
+    "Send the same files again, as a new drop.",
+    nb=(
+        "Registeret er gjenopprettet fra en sikkerhetskopi som er eldre enn innsendingen, og innsendingen er tapt.",
+        "Send de samme filene på nytt, som en ny innsending.",
+    ),
+)
 FORM_UNKNOWN = "E_FORM_UNKNOWN"
 explain(
     FORM_UNKNOWN,

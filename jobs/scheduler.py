@@ -16,12 +16,10 @@ from enclave.control.database import Control
 from enclave.control.runs import last_run
 from enclave.errors import Halt
 from enclave.folders import WorkingFolder
-from enclave.halted import require_not_halted
+from enclave.halted import PAUSED, require_not_halted
 from enclave.settings import Settings
 from jobs.road import run_as_process
 from jobs.schedule import JOBS
-
-PAUSE = "paused"
 
 
 def run_scheduler(folder: WorkingFolder, settings: Settings) -> None:
@@ -87,7 +85,7 @@ def build_scheduler(folder: WorkingFolder, settings: Settings) -> BlockingSchedu
 
 def run_unless_paused(folder: WorkingFolder, name: str, registry: str) -> int:
     """Run one job, unless a person paused the server or it was halted."""
-    if (folder.locks / PAUSE).exists():
+    if (folder.locks / PAUSED).exists():
         return 0
     require_not_halted(folder)
     return run_as_process(folder, name, registry)

@@ -179,8 +179,8 @@ def _decisions(wiring: Wiring) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _consistency(wiring: Wiring, recipient: str, told: _Told) -> Consistency | None:
-    """The proof that the log only grew since the checkpoint that this recipient was given last."""
-    older = last_checkpoint_size(wiring.control, wiring.registry, recipient)
+    """The proof that the log only grew since the checkpoint of it that this recipient was given last."""
+    older = last_checkpoint_size(wiring.control, wiring.registry, recipient, since=wiring.log.began)
     if older is None:
         return None
     return Consistency(older, tuple(part.hex() for part in told.tree.consistency_proof(older)))

@@ -115,6 +115,11 @@ class FileLog:
         return self._first.log
 
     @property
+    def began(self) -> datetime:
+        """When the log's first line was written."""
+        return datetime.fromisoformat(self._first.ts)
+
+    @property
     def origin(self) -> str:
         """The name under which checkpoints of this log are signed."""
         return self._chain.origin

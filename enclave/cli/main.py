@@ -11,7 +11,7 @@ from typer.main import get_group
 
 from enclave.errors import EnclaveError
 
-SERVER = ("init", "run", "pause", "status", "doctor", "recover", "demo")
+SERVER = ("init", "run", "pause", "status", "doctor", "recover", "backup", "restore", "demo")
 """The commands at the top level; they are the module `server`'s."""
 GROUPS = {
     "job": "jobs_",

@@ -1,4 +1,4 @@
-"""`enclave init, run, pause, status, doctor, recover, demo`: the server as a whole.
+"""`enclave init, run, pause, status, doctor, recover, backup, restore, demo`: the server as a whole.
 
 What only one command needs is imported by it: the others start half a second sooner.
 """
@@ -11,12 +11,14 @@ import typer
 from enclave import durable
 from enclave.cli.pages import write_pages
 from enclave.cli.session import Json, open_session, say, show
+from enclave.halted import PAUSED
 from enclave.terminal.doctor import Finding, examine
 from enclave.terminal.status import look
 from enclave.wiring import utc_now
 from jobs.confine import landlock_version
 from jobs.road import run_once
-from jobs.scheduler import PAUSE, run_scheduler
+from jobs.schedule import JOBS
+from jobs.scheduler import run_scheduler
 
 app = typer.Typer(help="The server as a whole: these stand at the top level.")
 
@@ -81,10 +83,10 @@ def pause(
     """Start no new jobs until `enclave pause --off`; running ones end by themselves."""
     folder = open_session(context).folder
     if off:
-        durable.remove(folder.locks / PAUSE)
+        durable.remove(folder.locks / PAUSED)
         say("jobs start again")
     else:
-        durable.write(folder.locks / PAUSE, b"")
+        durable.write(folder.locks / PAUSED, b"")
         say("paused")
 
 
@@ -132,6 +134,48 @@ def recover_server(
         raise typer.Exit(1)
     statement = recover(session.folder, session.settings, signature.read_bytes(), utc_now())
     say(f"recovered from {statement.code}")
+
+
+@app.command()
+def backup(
+    context: typer.Context, folder: Annotated[Path, typer.Argument(help="A new folder for the two sealed files.")]
+) -> None:
+    """Seal everything but keys and keystore to two offline keys, while no job is at work."""
+    from enclave.terminal.backup import back_up
+
+    session = open_session(context)
+    made = back_up(session.folder, session.settings, JOBS, folder)
+    say(f"backup {made.manifest}")
+    for path in made.files:
+        say(f"sealed {path}")
+    for database in made.elsewhere:
+        say(f"not in it: {database}, which is PostgreSQL's; dump it while the server is paused, and seal it likewise")
+
+
+@app.command("restore")
+def restore_backup(
+    context: typer.Context,
+    registry_tar: Annotated[Path, typer.Argument(help="The registry's set, opened where its key is.")],
+    vault_tar: Annotated[Path, typer.Argument(help="The vault's set, opened where its key is.")],
+    signature: Annotated[
+        Path | None, typer.Option(help="The project lead's SSHSIG (namespace request@enclave) over the statement.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Without --signature print the statement to be signed; with it put the databases back to a backup."""
+    from enclave.terminal.restore import open_sets, restore, statement
+
+    session = open_session(context)
+    sets = open_sets(registry_tar, vault_tar)
+    if signature is None:
+        typer.echo(statement(session.folder, session.settings, sets).decode(), nl=False)
+        raise typer.Exit(1)
+    done = restore(session.folder, session.settings, JOBS, sets, signature.read_bytes())
+    if not as_json:
+        for line in done.told():
+            say(line)
+    show(["act", "object_kind", "object_id", "case_number", "done_at"], map(vars, done.lost), as_json=as_json)
+    raise typer.Exit(1 if done.needs_person else 0)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from enclave import durable
@@ -47,6 +47,21 @@ def create_control(path: Path) -> None:
     durable.write(path.with_name(f"{path.name}-journal"), b"")
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a control database is there and undamaged."""
+    if not path.is_file():
+        return False
+    try:
+        with _engine(path).connect() as connection:
+            return connection.scalar(text("PRAGMA quick_check")) == "ok" and _version(connection) != ""
+    except DatabaseError:
+        return False
+
+
+def _version(connection: Connection) -> str:
+    return str(connection.scalar(text("SELECT version_num FROM alembic_version")) or "")
+
+
 class Control:
     """The control database of one server."""
 
@@ -55,7 +70,7 @@ class Control:
             raise Halt("H_CONTROL_MISSING", place=path.name)
         self._engine = _engine(path)
         with self._engine.connect() as connection:
-            if connection.scalar(text("SELECT version_num FROM alembic_version")) != SCHEMA_VERSION:
+            if _version(connection) != SCHEMA_VERSION:
                 raise Halt("H_CONTROL_VERSION", place=path.name)
 
     @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, case, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from enclave.control.database import Control
@@ -24,6 +24,11 @@ REMINDER = "reminder-"
 
 DIGEST = "digest-"
 """What the subject of an answer to several submissions begins with; the day follows."""
+
+RESTORED = "restored"
+"""Why a release stands as it does: it left after the backup to which the registry was put back."""
+NO_STATE = -1
+"""The state of what left as of one that a restore undid: no state of this registry is like it."""
 
 explain("R_RELEASE_UNKNOWN", "There is no such release.", "See `enclave release list`.")
 explain(
@@ -125,7 +130,13 @@ def released_tables(control: Control, registry: str) -> tuple[tuple[str, str, st
     """(table, period, recipient, state) of every table that left or still may leave."""
     standing = (ReleaseState.PROPOSED, ReleaseState.APPROVED, ReleaseState.SEALED, ReleaseState.DELIVERED)
     wanted = (
-        select(release_table.c.table_id, release_table.c.period, release.c.recipient, release.c.registry_state)
+        select(
+            release_table.c.table_id,
+            release_table.c.period,
+            release.c.recipient,
+            # The registry counts on from an older state, so that the same number means other rows now.
+            case((release.c.reason == RESTORED, NO_STATE), else_=release.c.registry_state),
+        )
         .join(release, release.c.release_id == release_table.c.release_id)
         .where(release.c.registry == registry, release.c.state.in_(standing))
     )
@@ -201,13 +212,13 @@ def note_fetched(control: Control, release_id: str, at: datetime) -> None:
         connection.execute(update(release).where(which).values(fetched_at=at.isoformat()))
 
 
-def last_checkpoint_size(control: Control, registry: str, recipient: str) -> int | None:
-    """The size of the newest checkpoint that this recipient was given."""
+def last_checkpoint_size(control: Control, registry: str, recipient: str, *, since: datetime) -> int | None:
+    """The size of the newest checkpoint that this recipient was given since the log in use began, at `since`."""
     with control.reading() as connection:
         wanted = select(release.c.checkpoint_size).where(
             release.c.registry == registry, release.c.recipient == recipient, release.c.checkpoint_size.is_not(None)
         )
-        return max(connection.scalars(wanted), default=None)
+        return max(connection.scalars(wanted.where(release.c.sealed_at >= since.isoformat())), default=None)
 
 
 def _release(row: Row[tuple[object, ...]]) -> Release:

@@ -78,6 +78,12 @@ def public_line(signing_key: str) -> str:
     return key
 
 
+def resolve_left_open(acts: Acts, log: FileLog, control: Control, registry: str) -> None:
+    """Close what a killed command left open in a registry ("": in the server as a whole), by its evidence."""
+    for intent in log.unresolved(COMMAND_LINE, registry):
+        acts.resolve(intent, Phase.RECOVERED if control.has_act(intent.position) else Phase.ABANDONED)
+
+
 def _issued_by(institution_id: str) -> dict[str, str]:
     return {"issuer": institution_id} if institution_id else {}
 
@@ -114,9 +120,7 @@ class Desk:
             log: FileLog = open_log(self._folder)
             actor = f"person:{acting_person()}"
             acts = Acts(log, job=COMMAND_LINE, registry=self._registry, run=str(uuid4()), actor=actor)
-            for intent in log.unresolved(COMMAND_LINE, self._registry):
-                found = self.control.has_act(intent.position)
-                acts.resolve(intent, Phase.RECOVERED if found else Phase.ABANDONED)
+            resolve_left_open(acts, log, self.control, self._registry)
             require_data_processor(self._settings.roles, acts)
             yield acts
 

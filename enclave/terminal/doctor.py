@@ -4,18 +4,19 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from enclave.audit.record import Phase
 from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
 from enclave.control.loans import loans_of
 from enclave.control.runs import current_definition
 from enclave.crypto import openpgp
 from enclave.crypto.keyring import KEY_KINDS, public
-from enclave.errors import EnclaveError
-from enclave.flow import LoanState
+from enclave.errors import EnclaveError, Refused, explain
+from enclave.flow import Act, LoanState
 from enclave.folders import WorkingFolder
 from enclave.grants import Passphrases
 from enclave.halted import require_not_halted
@@ -26,6 +27,13 @@ from enclave.wiring import SERVER_KEYS, open_log, utc_now
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 KEY_LASTS_AT_LEAST = timedelta(days=60)
+BACKUP_EVERY = timedelta(days=8)
+
+explain(
+    "R_NO_BACKUP",
+    "No backup was made in the last eight days.",
+    "Run `enclave backup FOLDER` now, and each night by itself.",
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ def _findings(folder: WorkingFolder, settings: Settings) -> Iterator[Finding]:
     free = shutil.disk_usage(folder.root).free
     yield Finding("64 MiB of disk are free", free >= LEAST_FREE_BYTES, "Free space, so that the log can be written.")
     yield _private(folder.keys, "audit-sign")
+    if settings.backup is not None:
+        yield _tried("a backup was made within eight days", lambda: _require_backup(folder))
     for registry in sorted(settings.registries):
         yield from _registry_findings(folder, settings, registry)
 
@@ -101,6 +111,13 @@ def _nettskjema_findings(folder: WorkingFolder, settings: Settings, registry: st
         added = set(form.institutions.values()) <= known
         what = f"{registry}: the institutions of Nettskjema form {number}"
         yield Finding(what, added, "Add them with `enclave institution add`, or mend `institutions`.")
+
+
+def _require_backup(folder: WorkingFolder) -> None:
+    made = (entry for entry in open_log(folder).entries(Act.BACKUP_MAKE) if entry.phase is Phase.DONE)
+    newest = max((datetime.fromisoformat(entry.ts) for entry in made), default=None)
+    if newest is None or utc_now() - newest > BACKUP_EVERY:
+        raise Refused("R_NO_BACKUP")
 
 
 def _private(folder: Path, name: str) -> Finding:

@@ -26,13 +26,19 @@ from enclave.crypto import keyring
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import COMMAND_LINE
 from enclave.folders import WorkingFolder
-from enclave.halted import halt_mark, lift_halt
+from enclave.halted import UNFINISHED, halt_mark, lift_halt
 from enclave.second_person import verify_second_person
 from enclave.settings import Settings
 from enclave.terminal.desk import acting_person
 from enclave.wiring import open_log, utc_now
 
 explain("R_NOT_HALTED", "The server is not halted; there is nothing to recover from.", "See `enclave status`.")
+
+explain(
+    "R_RESTORE_UNFINISHED",
+    "A backup is half put back; nothing but the same restore leads out of it.",
+    "Type the same `enclave restore` again, with the same signature.",
+)
 
 CLOCK = "H_CLOCK"
 
@@ -57,6 +63,8 @@ class Statement:
 def state_why(folder: WorkingFolder, settings: Settings) -> Statement:
     """What is to be signed; Refused where nothing is wrong."""
     mark = halt_mark(folder)
+    if mark is not None and mark["code"] == UNFINISHED:
+        raise Refused("R_RESTORE_UNFINISHED")
     try:
         log = open_log(folder)
         newest = Control(folder.control).newest_act(log.log_id)

@@ -26,6 +26,7 @@ from tests.architecture.sources import imports_of, modules
 KINDS = (DropState, LoanState, ReleaseState, RequestState)
 STATES: set[State] = set(chain.from_iterable(KINDS))
 AT_THE_TERMINAL = {
+    "enclave/terminal/backup.py",
     "enclave/terminal/desk.py",
     "enclave/terminal/escrow.py",
     "enclave/terminal/form_desk.py",
@@ -36,6 +37,7 @@ AT_THE_TERMINAL = {
     "enclave/terminal/recovery.py",
     "enclave/terminal/registrar.py",
     "enclave/terminal/reidentification.py",
+    "enclave/terminal/restore.py",
 }
 THE_RECORDER = "enclave/audit/acts.py"
 

@@ -1,0 +1,303 @@
+"""`enclave restore`: the databases go back to a backup; what left, was decided or was destroyed since stays so.
+
+Two people: the project lead signs a statement that names the backup. Both sets are compared with their manifest before
+anything is touched; then the server stands still until all is in its place, and killed anywhere, the same command ends
+it. The audit log never goes back: the one that is there knows more; where it is lost, a new one begins and names it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from enclave import durable
+from enclave.audit.acts import Acts
+from enclave.audit.chain import HALT, RECOVER
+from enclave.audit.log import FileLog
+from enclave.audit.log import create as create_log
+from enclave.audit.record import Purpose, StoredEntry
+from enclave.control.database import Control, is_whole
+from enclave.control.releases import Release, releases_of
+from enclave.control.restored import SinceBackup, Undone, undo
+from enclave.crypto import keyring
+from enclave.crypto.keystore import Keystore
+from enclave.errors import Refused, explain
+from enclave.flow import Act
+from enclave.folders import WorkingFolder
+from enclave.founding import make_folders
+from enclave.grants import Folder
+from enclave.halted import PAUSED, UNFINISHED, halt_mark, lift_halt, stand_still
+from enclave.release.gate import POLICIES
+from enclave.second_person import verify_second_person
+from enclave.settings import Settings
+from enclave.terminal.after_backup import Lost, forgotten, ids_of, is_done, lost_by_people, recorded_since
+from enclave.terminal.backup import acts_of_the_server, key_versions
+from enclave.terminal.backup_set import CHUNK, JOURNAL, LOG, Manifest, Member, Which, examine, measure, unpack
+from enclave.terminal.desk import resolve_left_open
+from enclave.terminal.roles import require_data_processor
+from enclave.terminal.standstill import at_a_standstill
+from enclave.wiring import open_log, utc_now
+
+explain(
+    "R_NOT_STOPPED",
+    "The server is neither paused nor halted.",
+    "Pause it with `enclave pause`, stop the scheduler, and type the same again.",
+)
+SHOWN_TO_ALL = 0o644
+FROM_ROWS = tuple(kind for kind, policy in POLICIES.items() if policy.from_rows)
+STAGED = "restoring.db"
+"""The backup's control database while it is compared with the one that is there."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Both sets of a backup, opened and compared with their manifest."""
+
+    manifest: Manifest
+    tars: dict[Which, Path]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore did, and what it could not bring back."""
+
+    made_at: str
+    undone: Undone
+    lost: tuple[Lost, ...]
+    unknown_drops: int
+    """drops that were taken since, and of which nothing is left"""
+    unknown_releases: int
+    """packages that left since, and of which the ledger knows nothing"""
+    log_began_anew: bool
+    """whether the log ends with the backup, so that nobody knows what else was lost"""
+    other_keys: tuple[str, ...]
+    """keys of another version than the backup's databases are encrypted with"""
+    elsewhere: tuple[str, ...]
+    """databases that are PostgreSQL's and must be put back there"""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether something is left that no job does."""
+        left = (self.lost, self.unknown_drops, self.unknown_releases, self.other_keys, self.elsewhere)
+        return any(left) or self.log_began_anew
+
+    def told(self) -> tuple[str, ...]:
+        """What a person must know, a line each."""
+        undone = self.undone
+        lines = [f"put back to {self.made_at}; the server is paused"]
+        lines += [f"{undone.drops_again} drops are admitted again from quarantine"] * bool(undone.drops_again)
+        lines += [f"{undone.drops_lost} drops are gone; `admit` asks their senders for them"] * bool(undone.drops_lost)
+        if undone.definitions_again:
+            lines.append("a definition is put in force again: run `rights` before any other job")
+        lines += [f"{undone.cancelled} drafts are cancelled and made anew"] * bool(undone.cancelled)
+        if self.unknown_drops:
+            lines.append(f"{self.unknown_drops} drops were taken since, and nobody knows whose: ask every institution")
+        if self.unknown_releases:
+            lines.append(f"{self.unknown_releases} packages left since and are not in the ledger: see the guide")
+        if self.log_began_anew:
+            lines.append("the log ends with the backup, and a new one began: what was done since is not known")
+        lines += [f"{key} is of another version now than in the backup: see keys/README" for key in self.other_keys]
+        lines += [f"{database} is PostgreSQL's: put it back there before a job runs" for database in self.elsewhere]
+        lines += ["to be done again by a person:"] * bool(self.lost)
+        return tuple(lines)
+
+
+def open_sets(registry_tar: Path, vault_tar: Path) -> Sets:
+    """Both opened sets, compared byte by byte with the one manifest that stands in both; Refused otherwise."""
+    tars: dict[Which, Path] = {"registry": registry_tar, "vault": vault_tar}
+    manifest, other = (examine(tar, which) for which, tar in tars.items())
+    if manifest != other:
+        raise Refused("R_BACKUP_PAIR")
+    return Sets(manifest, tars)
+
+
+def statement(folder: WorkingFolder, settings: Settings, sets: Sets) -> bytes:
+    """What the project lead signs: this backup, into this server, once."""
+    facts = {
+        "act": Act.BACKUP_RESTORE.value,
+        "server": settings.server,
+        "backup": sets.manifest.sha256,
+        "made_at": sets.manifest.made_at,
+        "log": sets.manifest.log_id,
+        # A signature is good for one restore and for no later one; a restore that was killed is not counted yet.
+        "restores": 0 if _is_new(folder) else _count_restores(folder),
+    }
+    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _is_new(folder: WorkingFolder) -> bool:
+    """Whether there is neither log nor control database: a new machine, on which only enclave.toml was put."""
+    return not folder.control.exists() and not (folder.root / LOG).exists()
+
+
+def _count_restores(folder: WorkingFolder) -> int:
+    return sum(is_done(entry) for entry in open_log(folder).entries(Act.BACKUP_RESTORE))
+
+
+def restore(folder: WorkingFolder, settings: Settings, jobs: Iterable[str], sets: Sets, signature: bytes) -> Restored:
+    """Put a backup back, after the second person's signature is checked; it ends with the server paused."""
+    signed = statement(folder, settings, sets)
+    verify_second_person(settings, signed, signature, utc_now())
+    if sets.manifest.server != settings.server:
+        raise Refused("R_BACKUP_OF_OTHERS")
+    if not (_is_new(folder) or (folder.locks / PAUSED).exists() or halt_mark(folder)):
+        raise Refused("R_NOT_STOPPED")
+    durable.make_folder(folder.locks)
+    with durable.lock(folder.locks / "server.lock"), at_a_standstill(folder, settings, jobs):
+        if _is_new(folder):
+            _begin_anew(folder, settings, sets)
+        log = open_log(folder)
+        since = recorded_since(folder, log, sets.manifest)
+        digests = {"manifest": sets.manifest.sha256, "statement": _sha256(signed), "signature": _sha256(signature)}
+        return _put_back(folder, settings, sets, log, since, digests)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _begin_anew(folder: WorkingFolder, settings: Settings, sets: Sets) -> None:
+    """On a new machine: the folders, the public keys, the backup's log as a whole set aside, and a new log."""
+    for registry in sorted(settings.registries):
+        make_folders(folder, folder.registry(registry))
+    unpack(sets.tars["registry"], sets.manifest, "registry", partial(_put_beginning, folder, sets.manifest))
+    # A crash here leaves neither log nor control database, and the same again goes on from here.
+    create_log(folder.audit, settings.server, bytes.fromhex(keyring.public(folder.keys, "audit-sign")), utc_now)
+
+
+def _put_beginning(folder: WorkingFolder, manifest: Manifest, member: Member, pieces: Iterable[bytes]) -> None:
+    kept = manifest.find(LOG)
+    aside = f"audit-{kept.sha256[:16]}/" if kept else ""
+    name = member.name.replace("audit/", aside, 1) if member.name.startswith("audit/") else member.name
+    if name.startswith(("keys/", "audit-")) and not (folder.root / name).exists():
+        _write(folder.root / name, pieces)
+
+
+def _put_back(
+    folder: WorkingFolder,
+    settings: Settings,
+    sets: Sets,
+    log: FileLog,
+    since: tuple[StoredEntry, ...],
+    digests: dict[str, str],
+) -> Restored:
+    manifest, name = sets.manifest, sets.manifest.sha256
+    acts = acts_of_the_server(log)
+    require_data_processor(settings.roles, acts)
+    # What a killed restore left beside the files that it was about to replace; every other writer's lock is held.
+    for lies in {folder.locks, *((folder.root / member.name).parent for member in manifest.members)}:
+        if lies.is_dir():
+            durable.sweep(lies)
+    backup = _stage_control(folder, sets)
+    mark = halt_mark(folder) or {"code": "", "place": ""}
+    # A halt that stood before stands again afterwards: two people look at it by itself (`recover`).
+    halt = mark["place"] if mark["code"] == UNFINISHED else mark["code"]
+    acts.note(HALT, "backup", name, reason=UNFINISHED)
+    stand_still(folder, UNFINISHED, halt, utc_now())
+    # A crash from here on leaves a server that stands still; the same command ends it.
+    with acts.act(Act.BACKUP_RESTORE, "backup", name, purpose=Purpose.RECOVERY, digests=digests) as act:
+        for which, tar in sets.tars.items():
+            unpack(tar, manifest, which, partial(_put, folder))
+        control = _control(folder)
+        told = SinceBackup(ids_of(since, Act.RELEASE_SEAL), ids_of(since, Act.REQUEST_CLOSE))
+        unknown_releases = len(told.sealed - {one.release_id for one in _releases(control, settings)})
+        unknown_drops = sum(entry.act == Act.DROP_TAKE for entry in forgotten(since, control))
+        with control.changing(act.position) as connection:
+            undone = undo(connection, backup, told, tuple(settings.registries), FROM_ROWS, partial(_is_kept, folder))
+        lost = lost_by_people(since, control, undone.requests_again)
+        act.add(again=undone.drops_again, send_again=undone.drops_lost, to_do=len(lost))
+        act.add(unknown_drops=unknown_drops, unknown_releases=unknown_releases)
+        _remove_staged(folder)
+        durable.write(folder.locks / PAUSED, b"")
+        _stand_as_before(folder, acts, halt, name)
+    # A crash before this leaves intents of earlier, killed restores open; the next command for the server closes them.
+    resolve_left_open(acts, log, control, "")
+    keys = key_versions(folder, settings)
+    return Restored(
+        made_at=manifest.made_at,
+        undone=undone,
+        lost=lost,
+        unknown_drops=unknown_drops,
+        unknown_releases=unknown_releases,
+        log_began_anew=not any(entry.act == Act.BACKUP_MAKE for entry in since),
+        other_keys=tuple(key for key, version in manifest.keys.items() if keys.get(key) != version),
+        elsewhere=manifest.elsewhere,
+    )
+
+
+def _stage_control(folder: WorkingFolder, sets: Sets) -> Control:
+    """The backup's control database beside ours; one of another version of the program is refused here."""
+    staged = folder.root / STAGED
+    _remove_staged(folder)
+
+    def put(member: Member, pieces: Iterable[bytes]) -> None:
+        if member.name == folder.control.name:
+            _write(staged, pieces)
+
+    unpack(sets.tars["registry"], sets.manifest, "registry", put)
+    if is_whole(folder.control):
+        Control(folder.control)
+    return Control(staged)
+
+
+def _remove_staged(folder: WorkingFolder) -> None:
+    for name in (STAGED, f"{STAGED}{JOURNAL}"):
+        durable.remove(folder.root / name)
+
+
+def _put(folder: WorkingFolder, member: Member, pieces: Iterable[bytes]) -> None:
+    """Databases are replaced; everything else is put back where it is missing or, by its own name, altered."""
+    path = folder.root / member.name
+    if path.name in ("registry.db", "vault.db"):
+        _write(path, pieces)
+        # What a killed writer left in the journal belongs to the file that is gone.
+        durable.write(path.with_name(f"{path.name}{JOURNAL}"), b"")
+    elif path == folder.control or member.name.startswith("audit/"):
+        return  # the log that is there is never replaced, and the control database only where it is not whole
+    elif path.name.endswith(JOURNAL) or not path.exists() or ("/drafts/" in member.name and not _is_same(path, member)):
+        _write(path, pieces)
+
+
+def _is_same(path: Path, member: Member) -> bool:
+    return path.exists() and measure(path) == (member.size, member.sha256)
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
+    durable.make_folder(path.parent)
+    shown = path.suffix == ".pub" or path.name == "register.json" or "site" in path.parts
+    with durable.writing(path, mode=SHOWN_TO_ALL if shown else 0o600) as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def _control(folder: WorkingFolder) -> Control:
+    """The control database that is there, if it is whole; else the backup's."""
+    if not is_whole(folder.control):
+        with durable.opened(folder.root / STAGED) as staged:
+            _write(folder.control, iter(partial(staged.read, CHUNK), b""))
+        durable.write(folder.control.with_name(f"{folder.control.name}{JOURNAL}"), b"")
+    return Control(folder.control)
+
+
+def _releases(control: Control, settings: Settings) -> list[Release]:
+    return [one for registry in settings.registries for one in releases_of(control, registry)]
+
+
+def _is_kept(folder: WorkingFolder, registry: str, drop_uuid: str) -> bool:
+    lies = folder.registry(registry)
+    try:
+        Keystore(lies.folder(Folder.DROP_KEYS)).get(drop_uuid)
+    except Refused:
+        return False
+    return (lies.folder(Folder.QUARANTINE) / f"{drop_uuid}.age").is_file()
+
+
+def _stand_as_before(folder: WorkingFolder, acts: Acts, halt: str, name: str) -> None:
+    acts.note(RECOVER, "backup", name, purpose=Purpose.RECOVERY, reason=UNFINISHED)
+    if not halt:
+        lift_halt(folder)
+        return
+    acts.note(HALT, "backup", name, reason=halt)
+    stand_still(folder, halt, "", utc_now())
