@@ -4,7 +4,8 @@ An act is something that a crash could leave half done. Each is recorded as `int
 (law 1). When a job starts, it resolves the intents that an earlier, killed run of the same job left open: it asks the
 act's evidence, records `recovered` (found) or `abandoned` (not found), and stops the server when the answer is
 ambiguous. The work itself is then picked up from the states, so that an abandoned act is simply done again.
-The tables are total (`tests/architecture/test_flow.py`), and README's picture of the road is drawn from them.
+The tables are total (`tests/architecture/test_flow.py`), and README's picture of the road is drawn from them. Nothing
+takes a state back but `enclave restore` (`control/restored.py`).
 """
 
 from collections.abc import Mapping

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -10,6 +11,7 @@ from enclave import durable
 from enclave.audit.log import FileLog
 from enclave.audit.record import Phase, Position, StoredEntry
 from enclave.control.database import Control
+from enclave.control.restored import Undone
 from enclave.errors import Refused, explain
 from enclave.flow import ACTS, Act, Evidence
 from enclave.folders import WorkingFolder
@@ -41,27 +43,76 @@ class Lost:
     done_at: str
 
 
-def recorded_since(folder: WorkingFolder, log: FileLog, manifest: Manifest) -> tuple[StoredEntry, ...]:
-    """What was recorded after the backup; Refused R_BACKUP_OF_OTHERS where no log of ours goes on from the backup's.
+@dataclass(frozen=True)
+class Restored:
+    """What a restore did, and what it could not bring back."""
 
-    That is the log in use, or one that was set aside whole, as `recover` and a new machine do.
-    """
-    kept = manifest.find(LOG)
-    if kept is None:
-        raise Refused("R_BACKUP_OF_OTHERS")
-    lines, ours = log.lines(), (kept.size, kept.sha256)
-    if measure(folder.root / LOG, kept.size) == ours:
-        since = _read(islice(lines, manifest.log_lines, None))
+    made_at: str
+    undone: Undone
+    lost: tuple[Lost, ...]
+    unknown_drops: int
+    """drops that were taken since, and of which nothing is left"""
+    unknown_releases: int
+    """packages that left since, and of which the ledger knows nothing"""
+    log_began_anew: bool
+    """whether the log ends with the backup, so that nobody knows what else was lost"""
+    other_keys: tuple[str, ...]
+    """keys of another version than the backup's databases are encrypted with"""
+    elsewhere: tuple[str, ...]
+    """databases that are PostgreSQL's and must be put back there"""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether something is left that no job does."""
+        left = (self.lost, self.unknown_drops, self.unknown_releases, self.other_keys, self.elsewhere)
+        return any(left) or self.log_began_anew
+
+    def told(self) -> tuple[str, ...]:
+        """What a person must know, a line each."""
+        undone = self.undone
+        lines = [f"put back to {self.made_at}; the server is paused"]
+        lines += [f"{undone.drops_again} drops are admitted again from quarantine"] * bool(undone.drops_again)
+        lines += [f"{undone.drops_lost} drops are gone; `admit` asks their senders for them"] * bool(undone.drops_lost)
+        if undone.definitions_again:
+            lines.append("a definition is put in force again: run `rights` before any other job")
+        lines += [f"{undone.cancelled} drafts are cancelled and made anew"] * bool(undone.cancelled)
+        if self.unknown_drops:
+            lines.append(f"{self.unknown_drops} drops were taken since, and nobody knows whose: ask every institution")
+        if self.unknown_releases:
+            lines.append(f"{self.unknown_releases} packages left since and are not in the ledger: see the guide")
+        if self.log_began_anew:
+            lines.append("the log ends with the backup, and a new one began: what was done since is not known")
+        lines += [f"{key} is of another version now than in the backup: see keys/README" for key in self.other_keys]
+        lines += [f"{database} is PostgreSQL's: put it back there before a job runs" for database in self.elsewhere]
+        lines += ["to be done again by a person:"] * bool(self.lost)
+        return tuple(lines)
+
+
+def has_log_of(folder: WorkingFolder, manifest: Manifest) -> bool:
+    """Whether the log in use, or one that was set aside whole, begins with the backup's."""
+    return any(_begins_with(path, manifest) for path in (folder.root / LOG, *_aside(folder)))
+
+
+def _aside(folder: WorkingFolder) -> list[Path]:
+    return sorted(folder.root.glob("audit-*/log.jsonl"))
+
+
+def _begins_with(log: Path, manifest: Manifest) -> bool:
+    kept = manifest.log
+    return log.exists() and measure(log, kept.size) == (kept.size, kept.sha256)
+
+
+def recorded_since(folder: WorkingFolder, log: FileLog, manifest: Manifest) -> tuple[StoredEntry, ...]:
+    """What was recorded after the backup; Refused R_BACKUP_OF_OTHERS where the log that goes on from it has it not."""
+    if _begins_with(folder.root / LOG, manifest):
+        since = _read(islice(log.lines(), manifest.log_lines, None))
     else:
-        aside = [path for path in sorted(folder.root.glob("audit-*/log.jsonl")) if measure(path, kept.size) == ours]
-        if not aside:
-            raise Refused("R_BACKUP_OF_OTHERS")
-        with durable.opened(aside[0]) as older:
+        with durable.opened(next(path for path in _aside(folder) if _begins_with(path, manifest))) as older:
             before = _read(islice(older, manifest.log_lines, None))
+        since = (*before, *_read(log.lines()))
         if not before:
-            # It came out of this backup, or was cut there: it cannot know the backup, and the two people vouch for it.
-            return _read(lines)
-        since = (*before, *_read(lines))
+            # It came out of the backup, or was cut there: it cannot know of it, and the two people vouch for that.
+            return since
     if not any(entry.act == Act.BACKUP_MAKE and entry.object_id == manifest.sha256 for entry in since):
         raise Refused("R_BACKUP_OF_OTHERS")
     return since

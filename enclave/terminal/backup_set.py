@@ -106,9 +106,13 @@ class Manifest(Closed):
         """The files of one set, in their order."""
         return tuple(one for one in self.members if one.which == which)
 
-    def find(self, name: str) -> Member | None:
-        """The file of this name, if the backup has it."""
-        return next((one for one in self.members if one.name == name), None)
+    @property
+    def log(self) -> Member:
+        """The audit log as it was; Refused R_BACKUP_SET where the backup has none."""
+        for one in self.members:
+            if one.name == LOG:
+                return one
+        raise Refused("R_BACKUP_SET", place=LOG)
 
 
 def set_of(name: str) -> Which | None:
@@ -179,11 +183,10 @@ def examine(tar: Path, which: Which) -> Manifest:
     try:
         with durable.opened(tar) as file, tarfile.open(fileobj=file, mode="r|") as opened:
             manifest = _manifest(opened, opened.next())
-            expected = manifest.of(which)
-            for member in expected:
+            for member in manifest.of(which):
                 if set_of(member.name) != which or _drain(_plain_file(opened, opened.next(), member)) != member.sha256:
                     raise Refused("R_BACKUP_SET", place=member.name)
-        if not expected or tar.stat().st_size != _length(manifest, which):
+        if tar.stat().st_size != _length(manifest, which):
             raise Refused("R_BACKUP_SET", place=tar.name)
     except (tarfile.TarError, EOFError, FileNotFoundError):
         raise Refused("R_BACKUP_SET", place=tar.name) from None

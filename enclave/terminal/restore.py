@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from enclave.audit.log import create as create_log
 from enclave.audit.record import Purpose, StoredEntry
 from enclave.control.database import Control, is_whole
 from enclave.control.releases import Release, releases_of
-from enclave.control.restored import SinceBackup, Undone, undo
+from enclave.control.restored import SinceBackup, undo
 from enclave.crypto import keyring
 from enclave.crypto.keystore import Keystore
 from enclave.errors import Refused, explain
@@ -32,7 +33,15 @@ from enclave.halted import PAUSED, UNFINISHED, halt_mark, lift_halt, stand_still
 from enclave.release.gate import POLICIES
 from enclave.second_person import verify_second_person
 from enclave.settings import Settings
-from enclave.terminal.after_backup import Lost, forgotten, ids_of, is_done, lost_by_people, recorded_since
+from enclave.terminal.after_backup import (
+    Restored,
+    forgotten,
+    has_log_of,
+    ids_of,
+    is_done,
+    lost_by_people,
+    recorded_since,
+)
 from enclave.terminal.backup import acts_of_the_server, key_versions
 from enclave.terminal.backup_set import CHUNK, JOURNAL, LOG, Manifest, Member, Which, examine, measure, unpack
 from enclave.terminal.desk import resolve_left_open
@@ -57,51 +66,6 @@ class Sets:
 
     manifest: Manifest
     tars: dict[Which, Path]
-
-
-@dataclass(frozen=True)
-class Restored:
-    """What a restore did, and what it could not bring back."""
-
-    made_at: str
-    undone: Undone
-    lost: tuple[Lost, ...]
-    unknown_drops: int
-    """drops that were taken since, and of which nothing is left"""
-    unknown_releases: int
-    """packages that left since, and of which the ledger knows nothing"""
-    log_began_anew: bool
-    """whether the log ends with the backup, so that nobody knows what else was lost"""
-    other_keys: tuple[str, ...]
-    """keys of another version than the backup's databases are encrypted with"""
-    elsewhere: tuple[str, ...]
-    """databases that are PostgreSQL's and must be put back there"""
-
-    @property
-    def needs_person(self) -> bool:
-        """Whether something is left that no job does."""
-        left = (self.lost, self.unknown_drops, self.unknown_releases, self.other_keys, self.elsewhere)
-        return any(left) or self.log_began_anew
-
-    def told(self) -> tuple[str, ...]:
-        """What a person must know, a line each."""
-        undone = self.undone
-        lines = [f"put back to {self.made_at}; the server is paused"]
-        lines += [f"{undone.drops_again} drops are admitted again from quarantine"] * bool(undone.drops_again)
-        lines += [f"{undone.drops_lost} drops are gone; `admit` asks their senders for them"] * bool(undone.drops_lost)
-        if undone.definitions_again:
-            lines.append("a definition is put in force again: run `rights` before any other job")
-        lines += [f"{undone.cancelled} drafts are cancelled and made anew"] * bool(undone.cancelled)
-        if self.unknown_drops:
-            lines.append(f"{self.unknown_drops} drops were taken since, and nobody knows whose: ask every institution")
-        if self.unknown_releases:
-            lines.append(f"{self.unknown_releases} packages left since and are not in the ledger: see the guide")
-        if self.log_began_anew:
-            lines.append("the log ends with the backup, and a new one began: what was done since is not known")
-        lines += [f"{key} is of another version now than in the backup: see keys/README" for key in self.other_keys]
-        lines += [f"{database} is PostgreSQL's: put it back there before a job runs" for database in self.elsewhere]
-        lines += ["to be done again by a person:"] * bool(self.lost)
-        return tuple(lines)
 
 
 def open_sets(registry_tar: Path, vault_tar: Path) -> Sets:
@@ -146,9 +110,7 @@ def restore(folder: WorkingFolder, settings: Settings, jobs: Iterable[str], sets
         raise Refused("R_NOT_STOPPED")
     durable.make_folder(folder.locks)
     with durable.lock(folder.locks / "server.lock"), at_a_standstill(folder, settings, jobs):
-        if _is_new(folder):
-            _begin_anew(folder, settings, sets)
-        log = open_log(folder)
+        log = _open_log(folder, settings, sets)
         since = recorded_since(folder, log, sets.manifest)
         digests = {"manifest": sets.manifest.sha256, "statement": _sha256(signed), "signature": _sha256(signature)}
         return _put_back(folder, settings, sets, log, since, digests)
@@ -158,21 +120,30 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _begin_anew(folder: WorkingFolder, settings: Settings, sets: Sets) -> None:
-    """On a new machine: the folders, the public keys, the backup's log as a whole set aside, and a new log."""
-    for registry in sorted(settings.registries):
-        make_folders(folder, folder.registry(registry))
-    unpack(sets.tars["registry"], sets.manifest, "registry", partial(_put_beginning, folder, sets.manifest))
-    # A crash here leaves neither log nor control database, and the same again goes on from here.
-    create_log(folder.audit, settings.server, bytes.fromhex(keyring.public(folder.keys, "audit-sign")), utc_now)
+def _open_log(folder: WorkingFolder, settings: Settings, sets: Sets) -> FileLog:
+    """The log in use; on a new machine a new one. Where the backup's is lost, it is put beside it, whole."""
+    manifest, is_new = sets.manifest, _is_new(folder)
+    if is_new:
+        for registry in sorted(settings.registries):
+            make_folders(folder, folder.registry(registry))
+    elif not has_log_of(folder, manifest) and open_log(folder).began <= datetime.fromisoformat(manifest.made_at):
+        # A log that was there already when the backup was made, and is not the backup's.
+        raise Refused("R_BACKUP_OF_OTHERS")
+    aside = f"audit-{manifest.log.sha256[:16]}"
+    if (folder.root / aside).exists() or not has_log_of(folder, manifest):
+        unpack(sets.tars["registry"], manifest, "registry", partial(_put_aside, folder.root, aside))
+    if is_new:
+        # A crash here leaves neither log nor control database, and the same again goes on from here.
+        public_key = bytes.fromhex(keyring.public(folder.keys, "audit-sign"))
+        return create_log(folder.audit, settings.server, public_key, utc_now)
+    return open_log(folder)
 
 
-def _put_beginning(folder: WorkingFolder, manifest: Manifest, member: Member, pieces: Iterable[bytes]) -> None:
-    kept = manifest.find(LOG)
-    aside = f"audit-{kept.sha256[:16]}/" if kept else ""
-    name = member.name.replace("audit/", aside, 1) if member.name.startswith("audit/") else member.name
-    if name.startswith(("keys/", "audit-")) and not (folder.root / name).exists():
-        _write(folder.root / name, pieces)
+def _put_aside(root: Path, aside: str, member: Member, pieces: Iterable[bytes]) -> None:
+    """Put back what is missing of the log, beside the one in use, and of the public keys."""
+    name = f"{aside}/{member.name.removeprefix('audit/')}" if member.name.startswith("audit/") else member.name
+    if name.startswith((f"{aside}/", "keys/")) and not (root / name).exists():
+        _write(root, name, pieces)
 
 
 def _put_back(
@@ -229,17 +200,16 @@ def _put_back(
 
 def _stage_control(folder: WorkingFolder, sets: Sets) -> Control:
     """The backup's control database beside ours; one of another version of the program is refused here."""
-    staged = folder.root / STAGED
     _remove_staged(folder)
 
     def put(member: Member, pieces: Iterable[bytes]) -> None:
         if member.name == folder.control.name:
-            _write(staged, pieces)
+            _write(folder.root, STAGED, pieces)
 
     unpack(sets.tars["registry"], sets.manifest, "registry", put)
     if is_whole(folder.control):
         Control(folder.control)
-    return Control(staged)
+    return Control(folder.root / STAGED)
 
 
 def _remove_staged(folder: WorkingFolder) -> None:
@@ -251,23 +221,23 @@ def _put(folder: WorkingFolder, member: Member, pieces: Iterable[bytes]) -> None
     """Databases are replaced; everything else is put back where it is missing or, by its own name, altered."""
     path = folder.root / member.name
     if path.name in ("registry.db", "vault.db"):
-        _write(path, pieces)
+        _write(folder.root, member.name, pieces)
         # What a killed writer left in the journal belongs to the file that is gone.
         durable.write(path.with_name(f"{path.name}{JOURNAL}"), b"")
     elif path == folder.control or member.name.startswith("audit/"):
         return  # the log that is there is never replaced, and the control database only where it is not whole
     elif path.name.endswith(JOURNAL) or not path.exists() or ("/drafts/" in member.name and not _is_same(path, member)):
-        _write(path, pieces)
+        _write(folder.root, member.name, pieces)
 
 
 def _is_same(path: Path, member: Member) -> bool:
     return path.exists() and measure(path) == (member.size, member.sha256)
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
-    durable.make_folder(path.parent)
-    shown = path.suffix == ".pub" or path.name == "register.json" or "site" in path.parts
-    with durable.writing(path, mode=SHOWN_TO_ALL if shown else 0o600) as file:
+def _write(root: Path, name: str, pieces: Iterable[bytes]) -> None:
+    durable.make_folder((root / name).parent)
+    is_shown = name.startswith("site/") or name.endswith((".pub", "/register.json"))
+    with durable.writing(root / name, mode=SHOWN_TO_ALL if is_shown else 0o600) as file:
         for piece in pieces:
             file.write(piece)
 
@@ -276,7 +246,7 @@ def _control(folder: WorkingFolder) -> Control:
     """The control database that is there, if it is whole; else the backup's."""
     if not is_whole(folder.control):
         with durable.opened(folder.root / STAGED) as staged:
-            _write(folder.control, iter(partial(staged.read, CHUNK), b""))
+            _write(folder.root, folder.control.name, iter(partial(staged.read, CHUNK), b""))
         durable.write(folder.control.with_name(f"{folder.control.name}{JOURNAL}"), b"")
     return Control(folder.control)
 

@@ -15,9 +15,10 @@ from enclave.crypto.secret import Secret
 from enclave.folders import WorkingFolder
 from enclave.halted import PAUSED
 from enclave.settings import Settings, read_settings
+from enclave.terminal.after_backup import Restored
 from enclave.terminal.backup import Made, back_up
 from enclave.terminal.backup_set import WHICH
-from enclave.terminal.restore import Restored, Sets, open_sets, restore, statement
+from enclave.terminal.restore import Sets, open_sets, restore, statement
 from jobs.schedule import JOBS
 from tests.jobs.clinics import Server
 from tests.kills import deaths as effects

@@ -54,6 +54,8 @@ from tests.terminal.backups import (
     signed,
 )
 
+pytestmark = pytest.mark.xdist_group("restore")  # what is made once is made by one worker
+
 LOAN = "nav-2026"
 FILED_BEFORE, FILED_SINCE = someone(1), someone(2)
 
@@ -293,10 +295,8 @@ def test_a_new_machine(standing: Standing, tmp_path: Path) -> None:
     assert done.needs_person
     log = open_log(folder)
     assert log.log_id != manifest.log_id
-    kept = manifest.find("audit/log.jsonl")
-    assert kept is not None
-    aside = folder.root / f"audit-{kept.sha256[:16]}"
-    assert hashlib.sha256((aside / "log.jsonl").read_bytes()).hexdigest() == kept.sha256
+    aside = folder.root / f"audit-{manifest.log.sha256[:16]}"
+    assert hashlib.sha256((aside / "log.jsonl").read_bytes()).hexdigest() == manifest.log.sha256
     assert (aside / "vkey").is_file()
     assert Keystore(folder.registry(REGISTRY).folder(Folder.LOAN_KEYS)).names() == ()
     for job in ("checkpoint", "destroy", "admit", "rights", "link", "seal"):
@@ -340,9 +340,7 @@ def test_a_journal_of_the_database_that_is_gone_is_not_played_back(standing: Sta
 def test_no_package_claims_to_follow_a_log_that_is_gone(standing: Standing) -> None:
     """After the log began anew an institution gets no proof from its older checkpoint, which was another log's."""
     server = standing.server
-    shutil.rmtree(server.folder.audit)
-    text = state_why(server.folder, settings_of(server.folder)).text()
-    recover(server.folder, settings_of(server.folder), sshsig.sign(text, server.lead, SIGNATURE_NAMESPACE), utc_now())
+    lose_the_log(server)
     for seq, is_first in ((6, True), (7, False)):
         server.seal_drop("alfa", {"arrival": [OLD[seq - 5].arrival()]}, seq=seq)
         server.run("collect", "admit", "checkpoint", "seal", "deliver")
@@ -352,6 +350,29 @@ def test_no_package_claims_to_follow_a_log_that_is_gone(standing: Standing) -> N
         opened = client.open(package.read_bytes(), server.letters["alfa"].outbound)
         manifest = json.loads({file.name: file.content for file in opened}["MANIFEST.json"])
         assert (manifest["consistency"] is None) is is_first
+
+
+def lose_the_log(server: Server) -> None:
+    """The audit folder is gone, and two people let the server begin a new one."""
+    shutil.rmtree(server.folder.audit)
+    text = state_why(server.folder, settings_of(server.folder)).text()
+    recover(server.folder, settings_of(server.folder), sshsig.sign(text, server.lead, SIGNATURE_NAMESPACE), utc_now())
+
+
+def test_a_log_that_is_lost_comes_back_beside_the_new_one(standing: Standing) -> None:
+    """With the log and the registry lost, `recover` begins a log, and the restore puts the backup's beside it."""
+    server = standing.server
+    lose_the_log(server)
+    server.folder.registry(REGISTRY).database.unlink()
+    before = list(open_log(server.folder).lines())
+
+    done = put_back(server, standing.tars)
+
+    assert list(open_log(server.folder).lines())[: len(before)] == before
+    kept = open_sets(*standing.tars).manifest.log
+    (aside,) = server.folder.root.glob("audit-*/log.jsonl")
+    assert hashlib.sha256(aside.read_bytes()).hexdigest() == kept.sha256
+    assert (done.log_began_anew, done.lost, done.undone.drops_again) == (True, (), 2)
 
 
 # --- Who may, and with what -----------------------------------------------------------------------------------------
