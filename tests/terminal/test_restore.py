@@ -33,6 +33,7 @@ from enclave.model.draft import Kind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import Roles
 from enclave.terminal.backup_set import WHICH
+from enclave.terminal.escrow import ESCROWED, EscrowDesk
 from enclave.terminal.recovery import recover, state_why
 from enclave.terminal.registrar import Registrar
 from enclave.terminal.restore import STAGED, Sets, open_sets, restore, statement
@@ -79,6 +80,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Standing:
     """
     server, holders = Server(tmp_path_factory.mktemp("restore"), InProcess()), Holders.new()
     holders.registered(server.folder)
+    escrow = EscrowDesk(server.folder, settings_of(server.folder), REGISTRY)
+    escrow.ceremony(server.root / "papers")
+    escrow.escrow(server.root / "escrow.age")
     server.send()
     agreement = LoanAgreement(LOAN, REGISTRY, LENDER, "linkage", "2026/1", ("aap",), TODAY + timedelta(days=30))
     server.desk.open_loan(agreement, "nav", TODAY)
@@ -130,11 +134,12 @@ def at_the_airlock(server: Server) -> dict[str, str]:
 
 
 def moved_in(standing: Standing, root: Path) -> WorkingFolder:
-    """A new machine, on which somebody put enclave.toml and the private keys, and nothing else."""
+    """A new machine, on which somebody put enclave.toml and those private keys that are not in the escrow."""
     old, folder = standing.server.folder, WorkingFolder(root / "working")
     folder.root.mkdir()
     shutil.copy(old.settings, folder.settings)
-    for key in [*old.keys.rglob("*.key"), *old.keys.rglob("*.passphrase")]:
+    copied = [key for key in old.keys.rglob("*.key") if key.stem not in ESCROWED]
+    for key in [*copied, *old.keys.rglob("*.passphrase")]:
         path = folder.root / key.relative_to(old.root)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copy(key, path)
@@ -285,10 +290,14 @@ def test_a_control_database_that_is_lost_learns_from_the_log(standing: Standing)
 
 
 def test_a_new_machine(standing: Standing, tmp_path: Path) -> None:
-    """From enclave.toml, keys and backup a server stands up: a new log begins, and every job goes through."""
+    """From enclave.toml, keys, backup and two papers a server stands up: a new log begins, and jobs go through."""
     server, folder = standing.server, moved_in(standing, tmp_path)
 
     done = put_back(server, standing.tars, folder)
+    papers = [Secret((server.root / "papers" / f"share-{number}.txt").read_bytes()) for number in (1, 3)]
+    escrow = EscrowDesk(folder, settings_of(folder), REGISTRY)
+    for name in escrow.restore(server.root / "escrow.age", (papers[0], papers[1]), tmp_path / "opened"):
+        shutil.move(tmp_path / "opened" / name, folder.registry(REGISTRY).keys / name)
 
     manifest = open_sets(*standing.tars).manifest
     assert done.log_began_anew
