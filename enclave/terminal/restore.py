@@ -124,6 +124,7 @@ def _open_log(folder: WorkingFolder, settings: Settings, sets: Sets) -> FileLog:
     """The log in use; on a new machine a new one. Where the backup's is lost, it is put beside it, whole."""
     manifest, is_new = sets.manifest, _is_new(folder)
     if is_new:
+        durable.write(folder.locks / PAUSED, b"")  # from the first file on, so that nothing starts in half a server
         for registry in sorted(settings.registries):
             make_folders(folder, folder.registry(registry))
     elif not has_log_of(folder, manifest) and open_log(folder).began <= datetime.fromisoformat(manifest.made_at):

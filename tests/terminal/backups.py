@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Self
 
+import pytest
+
 from enclave.control.requests import SIGNATURE_NAMESPACE
 from enclave.crypto import age, sshsig
 from enclave.crypto.secret import Secret
@@ -142,8 +144,14 @@ def _act(at: int | None, what: str, folder: WorkingFolder, paths: list[Path], te
     os._exit(0)
 
 
-def kill_points(passed: int) -> list[int]:
-    """Some of the effects of an act: the first, the last, and six between."""
+EVERY = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.long)], ids=["some", "every"])
+"""Whether a sweep kills at every effect, or at some."""
+
+
+def kill_points(passed: int, *, every: bool) -> list[int]:
+    """The effects of an act: all of them, or the first, the last, and six between."""
+    if every:
+        return list(range(1, passed + 1))
     return sorted({1, passed, *(1 + passed * n // 7 for n in range(1, 7))})
 
 

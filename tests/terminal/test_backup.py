@@ -24,7 +24,7 @@ from enclave.terminal.escrow import EscrowDesk
 from enclave.wiring import open_log, utc_now
 from jobs.schedule import JOBS
 from tests.jobs.clinics import COURSES, REGISTRY, InProcess, Server
-from tests.terminal.backups import Deaths, Holders, backed_up, kill_points, settings_of
+from tests.terminal.backups import EVERY, Deaths, Holders, backed_up, kill_points, settings_of
 
 pytestmark = pytest.mark.xdist_group("backup")  # what is made once is made by one worker
 
@@ -240,13 +240,14 @@ def test_postgresql_is_said_to_be_elsewhere(server: Server, tmp_path: Path, hold
     assert made.elsewhere == examine(holders.opened(tmp_path / "out")[0], "registry").elsewhere == ("kar/vault",)
 
 
-def test_a_kill_leaves_no_half_backup(server: Server, holders: Holders, tmp_path: Path) -> None:
+@EVERY
+def test_a_kill_leaves_no_half_backup(server: Server, holders: Holders, tmp_path: Path, every: bool) -> None:
     """What stands under a final name after a kill opens whole; the next backup goes through."""
     with Deaths() as deaths:
         with server.undone():
             code, passed = deaths.die("backup", server.folder.root, tmp_path / "0", at=None)
         assert (code, passed > 10) == (0, True)
-        for at in kill_points(passed):
+        for at in kill_points(passed, every=every):
             with server.undone():
                 out = tmp_path / str(at)
                 assert deaths.die("backup", server.folder.root, out, at=at)[0] == -9

@@ -44,6 +44,7 @@ from tests.jobs.clinics import LENDER, OLD, REGISTRY, TODAY, InProcess, Server, 
 from tests.jobs.working import wired
 from tests.kills.forks import Request
 from tests.terminal.backups import (
+    EVERY,
     Deaths,
     Holders,
     backed_up,
@@ -514,7 +515,8 @@ def test_a_halt_that_stood_before_stands_again(standing: Standing) -> None:
 # --- Kills ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_kill_leaves_the_old_or_what_the_same_again_ends(standing: Standing, tmp_path: Path) -> None:
+@EVERY
+def test_a_kill_leaves_the_old_or_what_the_same_again_ends(standing: Standing, tmp_path: Path, every: bool) -> None:
     """Killed at effects all along the way: the server is as it was or stands still; the same signature ends it."""
     server = standing.server
     sets = open_sets(*standing.tars)
@@ -528,7 +530,7 @@ def test_a_kill_leaves_the_old_or_what_the_same_again_ends(standing: Standing, t
             code, passed = deaths.die("restore", *paths, at=None)
             ended = states(server.folder)
         assert (code, passed > 20) == (0, True)
-        for at in kill_points(passed):
+        for at in kill_points(passed, every=every):
             with server.undone():
                 assert deaths.die("restore", *paths, at=at)[0] == -9
                 mark = halt_mark(server.folder)
@@ -573,7 +575,8 @@ def states(folder: WorkingFolder) -> list[tuple[str, str, str]]:
     return found + [(one.release_id, one.state.value, one.reason) for one in releases_of(control, REGISTRY)]
 
 
-def test_a_kill_on_a_new_machine(standing: Standing, tmp_path: Path) -> None:
+@EVERY
+def test_a_kill_on_a_new_machine(standing: Standing, tmp_path: Path, every: bool) -> None:
     """Killed before or after the new log began, the same again ends with one log and everything in its place."""
     server, sets = standing.server, open_sets(*standing.tars)
     signature = tmp_path / "signature"
@@ -587,7 +590,7 @@ def test_a_kill_on_a_new_machine(standing: Standing, tmp_path: Path) -> None:
             code, passed = deaths.die("restore", folder.root, *standing.tars, signature, at=at)
             assert code == (0 if at is None else -9)
             if at is None:
-                points += kill_points(passed)
+                points += kill_points(passed, every=every)
                 continue
             finish(folder, sets, signature.read_bytes())
             assert len(list(folder.root.glob("audit-*"))) == 1
