@@ -128,4 +128,5 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _stamp(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y%m%d%H%M%SZ")
+    # `%Y` alone would not pad the year to the four digits that the format has.
+    return f"{time.astimezone(UTC):%Y%m%d%H%M%SZ}".rjust(len("YYYYMMDDhhmmssZ"), "0")

@@ -21,6 +21,7 @@ AES_OVERHEAD = 16 + 2 + 10
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
+_NEWEST_FORMAT = 63  # version 6.3 of PKWARE's APPNOTE (4.4.3): what needs a later one says something we do not know
 _END = struct.Struct("<4s4H2IH")
 _END64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR = struct.Struct("<4sIQI")
@@ -135,9 +136,10 @@ def _read_headers(content: bytes, count: int, position: int, end: int) -> list[_
     for _ in range(count):
         require(position + _CENTRAL.size <= end)
         fields = _CENTRAL.unpack_from(content, position)
-        signature, _, _, flags, method, time, date, crc, packed, size = fields[:10]
+        signature, _, needed, flags, method, time, date, crc, packed, size = fields[:10]
         name_length, extra_length, comment_length, disk, _, attributes, offset = fields[10:]
         require(signature == _CENTRAL_SIGNATURE and comment_length == 0 and disk == 0)
+        require(needed & 0xFF <= _NEWEST_FORMAT)
         name_end = position + _CENTRAL.size + name_length
         require(name_end + extra_length <= end)
         extras = read_extras(content[name_end : name_end + extra_length])

@@ -196,6 +196,7 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "AES-128": (build(Member(aes_extra=aes_extra(strength=1))), "E_CIPHER"),
     "AES-192": (build(Member(aes_extra=aes_extra(strength=2))), "E_CIPHER"),
     "unknown strength": (build(Member(aes_extra=aes_extra(strength=4))), "E_CONTAINER"),
+    "a format of tomorrow": (build(Member(central={"version": 64})), "E_CONTAINER"),
     "unknown AE version": (build(Member(aes_extra=aes_extra(version=3))), "E_CONTAINER"),
     "unknown AE version of an empty file": (build(Member(content=b"", aes_extra=aes_extra(version=3))), "E_CONTAINER"),
     "other vendor": (build(Member(aes_extra=aes_extra(vendor=b"XX"))), "E_CONTAINER"),

@@ -251,6 +251,7 @@ def test_the_list_of_signers_reads_back() -> None:
     """What is formatted parses to the same signers; comments, empty lines and CRLF are skipped."""
     signers = (
         AllowedSigner("klinikk-a", " ".join(PUBLIC.split()[:2]), ("drop@kar", "loan@kar"), AT, AT + timedelta(days=2)),
+        AllowedSigner("klinikk-a", " ".join(PUBLIC.split()[:2]), ("drop@kar",), AT.replace(year=26)),
         AllowedSigner("enclave@kar", " ".join(OTHER_PUBLIC.split()[:2]), ("bundle@kar",)),
     )
     text = format_allowed_signers(signers)
