@@ -87,6 +87,16 @@ def _name_new(temporary: Path, path: Path) -> None:
     fsync_folder(path.parent)
 
 
+def supersede(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put `content` under the path of a file that exists, and overwrite what was there with random bytes.
+
+    A crash leaves the old file, or the new one and perhaps old blocks on the disk that no name leads to any more.
+    """
+    with _writable(path) as old:
+        write(path, content, mode=mode)
+        _overwrite(old)
+
+
 def _write_temporary(temporary: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
@@ -118,6 +128,11 @@ def read(path: Path, *, limit: int | None = None) -> bytes:
         if limit is not None and os.fstat(file.fileno()).st_size > limit:
             raise Halt("H_NOT_A_FILE", place=path.name)
         return file.read()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 (hex) of every file in a folder, by name."""
+    return {path.name: hashlib.sha256(read(path)).hexdigest() for path in folder.iterdir() if path.is_file()}
 
 
 def append(path: Path, content: bytes) -> None:
@@ -163,20 +178,45 @@ def shred(path: Path) -> bool:
     copy-on-write disks old blocks may outlive the overwriting: what is shredded must be ciphertext already.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        with _writable(path) as descriptor:
+            _overwrite(descriptor)
     except FileNotFoundError:
         return False
+    return remove(path)
+
+
+def discard(path: Path) -> bool:
+    """Shred a file that nobody may ever read half overwritten: its name goes first; answers whether it was there.
+
+    A crash leaves a `.tmp-` file, whole or overwritten, for whoever writes in this folder next.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        os.rename(path, temporary)
+    except FileNotFoundError:
+        return False
+    fsync_folder(path.parent)
+    return shred(temporary)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[int]:
+    """A regular file with one name, open to be overwritten."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
             raise Halt("H_NOT_A_FILE", place=path.name)
-        view = memoryview(secrets.token_bytes(facts.st_size))
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
-    return remove(path)
+
+
+def _overwrite(descriptor: int) -> None:
+    view = memoryview(secrets.token_bytes(os.fstat(descriptor).st_size))
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
 
 
 def make_folder(path: Path, *, mode: int = 0o700) -> None:

@@ -128,6 +128,7 @@ class Act(StrEnum):
     LOAN_REVIEW = "loan.review"
     LOAN_RECEIVE = "loan.receive"
     LOAN_REFUSE = "loan.refuse"
+    LOAN_REWRAP = "loan.rewrap"
     LOAN_DESTROY = "loan.destroy"
     TABLES_KEEP = "tables.keep"
     RELEASE_DRAFT = "release.draft"
@@ -232,6 +233,9 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
             "perhaps ciphertext in `loans/` that nothing names; received again, or removed with its loan",
         ),
         Act.LOAN_REFUSE: Rule(("link",), Evidence.CONTROL, "a lender's file that was not judged yet; judged again"),
+        Act.LOAN_REWRAP: Rule(
+            ("link",), Evidence.CONTROL, "a loan's key under the old key of this job or the next; both open; done again"
+        ),
         Act.LOAN_DESTROY: Rule(
             ("destroy",), Evidence.CONTROL, "a loan whose key or files may be gone; destroyed and verified again"
         ),
@@ -286,12 +290,12 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
             ("rights",), Evidence.REGISTRY, "the file whole under the old key or the new one; both open; go on"
         ),
         Act.REQUEST_CLOSE: Rule(
-            ("rights", "destroy", "link", "release", "give_back"),
+            ("rights", "destroy", "link", "release", "give_back", "admit", "seal"),
             Evidence.CONTROL,
             "a withdrawal in force whose unsealed drafts still stand; cancelled again",
         ),
         Act.REQUEST_FILE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the request"),
-        Act.KEY_DRAW: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps a next key that nothing was sealed with; used"),
+        Act.KEY_DRAW: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps a next key that nothing was sealed to; used"),
         Act.KEY_RETIRE: Rule(
             (COMMAND_LINE,), Evidence.CONTROL, "the new key in its place, perhaps under its old name too; retired again"
         ),
@@ -335,6 +339,9 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         Act.LOG_CHECKPOINT: Rule(("checkpoint",), Evidence.CHECKPOINT, "nothing, or the checkpoint; signed again"),
     }
 )
+
+DOERS: tuple[str, ...] = tuple(sorted({who for rule in ACTS.values() for who in rule.done_by} - {COMMAND_LINE}))
+"""Every job: each does some act."""
 
 ATTEMPTS_BEFORE_REJECTION = 3
 """A drop whose opening was killed this often is rejected instead of tried again (law 2)."""

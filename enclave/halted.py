@@ -31,6 +31,7 @@ ONLY_THIS_RUN = frozenset(
         "H_SETTINGS_FILE",
         "H_AIRLOCK_UNREACHABLE",
         "H_DB_BUSY",
+        "H_NEXT_KEY_MISSING",
         "H_UNEXPECTED",
         "H_STOPPED",
     }

@@ -19,7 +19,7 @@ from enclave.control.database import Control
 from enclave.control.institutions import institutions_of
 from enclave.control.runs import current_definition
 from enclave.control.sender_keys import SenderKey, keys_of, signers_of, why_not
-from enclave.crypto.keyring import KEY_KINDS, Keyring, Kind, public
+from enclave.crypto.keyring import KEY_KINDS, Keyring, Kind, halves
 from enclave.crypto.keystore import Keystore
 from enclave.crypto.passphrase import read_passphrase
 from enclave.crypto.secret import Secret
@@ -108,18 +108,24 @@ class Wiring:
     @cached_property
     def keys(self) -> Keyring:
         """The private keys that the job's row names for this registry."""
-        return Keyring(self.folder.private_keys(self.registry), frozenset(self.job.private_keys) - SERVER_KEYS)
+        names = frozenset(self.job.private_keys) - SERVER_KEYS
+        return Keyring(self.folder.private_keys(self.registry), names, self.lies.keys)
 
     @cached_property
     def server_keys(self) -> Keyring:
         """The private keys that the job's row names for the server as a whole."""
-        return Keyring(self.folder.server_private_keys, frozenset(self.job.private_keys) & SERVER_KEYS)
+        names = frozenset(self.job.private_keys) & SERVER_KEYS
+        return Keyring(self.folder.server_private_keys, names, self.folder.keys)
 
     def public_key(self, name: str) -> str:
-        """A public half that the job's row names."""
+        """The public half that new things are sealed to, of a key that the job's row names."""
+        return self.public_halves(name)[-1]
+
+    def public_halves(self, name: str) -> tuple[str, ...]:
+        """The public half of a key that the job's row names and, while it is being replaced, the next."""
         if name not in {*self.job.public_keys, *self.job.private_keys}:
             raise Halt("H_OUTSIDE_ROW", place=f"{self.job.name}: {name}.pub")
-        return public(self.folder.keys if name in SERVER_KEYS else self.lies.keys, name)
+        return halves(self.folder.keys if name in SERVER_KEYS else self.lies.keys, name)
 
     def draft_readers(self) -> tuple[str, ...]:
         """Whom a draft at rest is sealed to: the job `seal`, and the data processor's viewing key."""
@@ -154,7 +160,7 @@ class Wiring:
         from enclave.intake.envelopes import AesZipEnvelope, AgeEnvelope, OpenPgpEnvelope
 
         zips = AesZipEnvelope(self.inbound_passphrases(institution, at))
-        return (zips, AgeEnvelope(self.keys.get("intake")), OpenPgpEnvelope(self.keys.get("nettskjema")))
+        return (zips, AgeEnvelope(self.keys.opening("intake")), OpenPgpEnvelope(self.keys.opening("nettskjema")))
 
     @cached_property
     def sender_keys(self) -> tuple[SenderKey, ...]:
@@ -280,13 +286,6 @@ class Wiring:
         if any(one == other for place, one in enumerate(symmetric) for other in symmetric[:place]):
             raise Halt("H_NOT_APART")
 
-    def next_key(self, name: str) -> Secret:
-        """The key that replaces another; Refused R_NO_NEXT_KEY where none was handed to the job."""
-        following = self.keys.next(name)
-        if following is None:
-            raise Refused("R_NO_NEXT_KEY", place=name)
-        return following
-
     def encrypt_anew(self, key: str) -> None:
         """Encrypt the file of `registry-db` or `vault-db` with the next key; Refused R_KEY_OF_SERVER on PostgreSQL."""
         from enclave.store.engines import rekey_file
@@ -300,7 +299,7 @@ class Wiring:
         }[key]
         if url:
             raise Refused("R_KEY_OF_SERVER", place=key)
-        rekey_file(path, self.keys.get(key), self.next_key(key))
+        rekey_file(path, self.keys.get(key), self.keys.require_next(key))
 
     def close(self) -> None:
         """Hang up at the airlock and let go of the databases."""

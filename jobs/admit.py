@@ -29,6 +29,7 @@ from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
 from jobs.examine import Examined, examine
 from jobs.form_definitions import keep_definitions
+from jobs.old_keys import drop_keys_left, go_on
 from jobs.reasons import REPLAY
 from jobs.rule_texts import RULES
 from jobs.submissions import HELD_BY_THE_GATE, draft_digests
@@ -63,6 +64,7 @@ def admit(wiring: Wiring) -> dict[str, int]:
         _publish_settled(wiring, reader, [drop])
         counts[outcome] += 1
     counts["digests"] = draft_digests(wiring)
+    counts["under_old_key"] = go_on(wiring, "quarantine", drop_keys_left)
     return counts
 
 

@@ -44,8 +44,8 @@ def collect_submissions(wiring: Wiring, counts: dict[str, int]) -> None:
 
 def _take_found(wiring: Wiring, asked: Nettskjema, counts: dict[str, int]) -> Counter[str]:
     """Take what looks as it did in the run before and was not taken so; answers what is not taken, by code."""
-    own_key = openpgp.key_id(wiring.public_key("nettskjema"))
-    found = wiring.submissions.look(own_key, asked.forms, asked.submission_bytes)
+    own_keys = [openpgp.key_id(half) for half in wiring.public_halves("nettskjema")]
+    found = wiring.submissions.look(own_keys, asked.forms, asked.submission_bytes)
     untaken = Counter(found.untaken)
     ledger = submissions_of(wiring.control, wiring.registry)
     taken_before = {one.content_digest for one in ledger.values()}

@@ -8,7 +8,7 @@ from sqlalchemy import make_url
 import enclave
 import jobs
 from enclave import durable
-from enclave.crypto.keyring import NEXT
+from enclave.crypto.keyring import KEY_KINDS, NEXT, Kind
 from enclave.folders import WorkingFolder
 from enclave.grants import Access, Job, Network
 from enclave.settings import Registry, Settings
@@ -55,8 +55,10 @@ def confinement_of(job: Job, folder: WorkingFolder, settings: Settings, registry
     following = [path.with_name(f"{path.stem}{NEXT}.key") for path in private]
     read += [*private, *(path for path in following if path.exists())]
     read += [
-        (folder.keys if name in SERVER_KEYS else lies.keys) / f"{name}.pub"
+        (folder.keys if name in SERVER_KEYS else lies.keys) / f"{name}{which}.pub"
         for name in {*job.public_keys, *job.private_keys}
+        if KEY_KINDS[name] is not Kind.SYMMETRIC
+        for which in ("", NEXT)
     ]
     read += [lies.passphrases(which) for which in job.passphrases]
 

@@ -99,7 +99,9 @@ def _read(wiring: Wiring, drop: Drop) -> FormDefinition:
         with wiring.control.changing(act.position) as connection:
             count_attempt(connection, drop.drop_uuid)
         sealed = quarantine.get(wiring, drop, NETTSKJEMA)
-        return read_definition(openpgp.open(sealed.payload, wiring.keys.get("nettskjema"), limit=LARGEST), drop.form)
+        return read_definition(
+            openpgp.open_with_any(sealed.payload, wiring.keys.opening("nettskjema"), limit=LARGEST), drop.form
+        )
 
 
 def _dated(drop: Drop, definition: FormDefinition | None) -> str:

@@ -21,6 +21,7 @@ from enclave.control.institutions import Institution, find_institution
 from enclave.control.loans import Loan, find_loan, finish_loan, keep_review, loans_of, open_loan
 from enclave.control.releases import propose, released_tables, releases_of
 from enclave.control.requests import Request, close_request
+from enclave.crypto import age
 from enclave.crypto.keystore import unwrap_identity, wrap_identity
 from enclave.crypto.zip_directory import Limits
 from enclave.disclosure.difference import PUBLIC, Released, check_against_ledger
@@ -47,6 +48,7 @@ from enclave.second_person import verify_second_person
 from enclave.store.write import StateMovedError, content_of
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
+from jobs.old_keys import go_on, is_under
 from jobs.orders import require_as_signed, whom_to_ask_about
 from jobs.periods import closed_periods
 from jobs.registered import registered_people
@@ -91,7 +93,27 @@ def link(wiring: Wiring) -> dict[str, int]:
         linked = [loan for loan in open_loans if _link_loan(wiring, loan)]
         asked = to_carry_out(wiring, ORDER, Kind.LOAN_ORDER)
         ordered = [request for request in asked if _answer_order(wiring, request)]
+        go_on(wiring, "loans", _rewrap_keys)
     return {"opened": len(requested), "linked": len(linked), "ordered": len(ordered)}
+
+
+def _rewrap_keys(wiring: Wiring) -> int:
+    """Wrap the key of every open loan to the next key of this job; answers 0, for none is left under the old one.
+
+    The lock that destruction waits for is held: no key that is destroyed meanwhile comes back.
+    """
+    keys, (old, following) = wiring.keystore(Folder.LOAN_KEYS, Access.WRITE), wiring.keys.opening("loans")
+    for loan in loans_of(wiring.control, wiring.registry, LoanState.OPEN):
+        if keys.is_buried(loan.loan_id) or not keys.has(loan.loan_id):
+            continue  # `destroy` ends it
+        with wiring.acts.act(Act.LOAN_REWRAP, "loan", loan.loan_id, case_number=loan.case_number) as act:
+            if is_under(keys, loan.loan_id, old):
+                identity = unwrap_identity(keys.get(loan.loan_id), old)
+                keys.rewrap(loan.loan_id, wrap_identity(identity, age.recipient_of(following)))
+            # A crash here leaves the key under the next key, which opens too; it is recorded by the next run.
+            with wiring.control.changing(act.position):
+                pass
+    return 0
 
 
 def _make_key(wiring: Wiring, loan: Loan) -> None:
@@ -244,7 +266,7 @@ def _linked(wiring: Wiring, loan: Loan, kind: LoanKind, drop: Drop, state: int) 
         sealed.manifest,
         sealed.signature,
         sealed.payload,
-        identity=unwrap_identity(keys.get(loan.loan_id), wiring.keys.get("loans")),
+        identity=unwrap_identity(keys.get(loan.loan_id), *wiring.keys.opening("loans")),
         agreement=loan.agreement,
         form=kind,
         signers=wiring.signers,

@@ -15,14 +15,13 @@ from enclave.control.releases import (
     is_approved,
     mark_delivered,
     mark_sealed,
-    releases_of,
+    newest_site,
     tables_of,
 )
 from enclave.disclosure.difference import PUBLIC
 from enclave.errors import Halt, Refused, explain
-from enclave.flow import ReleaseState
 from enclave.grants import Access, Folder
-from enclave.model.draft import Draft, Kind
+from enclave.model.draft import Draft
 from enclave.release.drafts import open_draft
 from enclave.release.gate import admit as admit_to_release
 from enclave.release.site import signed_pages
@@ -32,8 +31,9 @@ from jobs.drafts import find_draft
 
 explain(
     "H_SITE_DRAFT",
-    "The national pages cannot be made again as they were published: their draft or checkpoint is gone or altered.",
-    "Nothing was written. Restore drafts/ and audit/checkpoints/ from a backup, then `enclave recover`.",
+    "The national pages cannot be made again as they were published: their draft or checkpoint is gone or altered, or "
+    "the key that they were sealed to or signed with was rotated since.",
+    "Nothing was written. Restore site/, or drafts/ and audit/checkpoints/, from a backup, then `enclave recover`.",
 )
 
 SHOWN_TO_ALL = 0o644
@@ -67,14 +67,9 @@ def publish(wiring: Wiring, release: Release, note: bytes, intent: Position) -> 
 def keep_site(wiring: Wiring) -> None:
     """Put the site's folder right: it holds the newest published pages, and nothing else."""
     folder = wiring.path(Folder.SITE, Access.WRITE)
-    published = [
-        one
-        for one in releases_of(wiring.control, wiring.registry, ReleaseState.DELIVERED)
-        if is_public(one) and one.kind is Kind.RELEASABLE_TABLE
-    ]
-    newest = max(published, key=lambda one: (one.delivered_at or "", one.release_id), default=None)
+    newest = newest_site(wiring.control, wiring.registry)
     sealed = {} if newest is None else dict(newest.sealed or {})
-    if newest is None or _lying(folder) == sealed:
+    if newest is None or durable.digests(folder) == sealed:
         _remove_others(folder, sealed)
         return
     note = dict(wiring.log.checkpoints()).get(newest.checkpoint_size or 0, b"")
@@ -91,16 +86,15 @@ def _draft(wiring: Wiring, release: Release, code: str) -> Draft:
     ciphertext = durable.read(path) if path.exists() else b""
     if hashlib.sha256(ciphertext).hexdigest() != release.draft_sha256:
         raise Halt(code, place=release.release_id)
-    draft = open_draft(ciphertext, wiring.keys.get("drafts"))
+    try:
+        draft = open_draft(ciphertext, *wiring.keys.opening("drafts"))
+    except Halt:
+        raise Halt(code, place=release.release_id) from None
     return admit_to_release(draft, recipient=PUBLIC, institutions=wiring.institution_ids)
 
 
 def _pages(wiring: Wiring, release: Release, draft: Draft, note: bytes) -> tuple[tuple[str, bytes], ...]:
     return signed_pages(draft, package=release.package, checkpoint=note, sign_key=wiring.keys.get("bundle-sign"))
-
-
-def _lying(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(durable.read(path)).hexdigest() for path in folder.iterdir() if path.is_file()}
 
 
 def _write(folder: Path, pages: tuple[tuple[str, bytes], ...]) -> None:

@@ -50,7 +50,7 @@ def sweep_untaken(wiring: Wiring) -> None:
 def get(wiring: Wiring, drop: Drop, sender: str) -> SealedDrop:
     """The drop as it was taken from `sender` under this id: the ledger holds the digest of the ciphertext."""
     keys = wiring.keystore(Folder.DROP_KEYS, Access.READ)
-    identity = unwrap_identity(keys.get(drop.drop_uuid), wiring.keys.get("quarantine"))
+    identity = unwrap_identity(keys.get(drop.drop_uuid), *wiring.keys.opening("quarantine"))
     ciphertext = durable.read(wiring.path(Folder.QUARANTINE, Access.READ) / f"{drop.drop_uuid}.age")
     sealed = unpack(age.open(ciphertext, identity))
     taken = (hashlib.sha256(ciphertext).hexdigest(), sealed.drop_uuid, sealed.sender)

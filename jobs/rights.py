@@ -32,8 +32,10 @@ from enclave.registry.load import load_kept
 from enclave.release.gate import POLICIES
 from enclave.second_person import verify_second_person
 from enclave.store import tables
+from enclave.terminal.key_desk import ROTATION
 from enclave.wiring import Wiring
-from jobs.rotation import move_rows, nobody_else_at_work
+from jobs.old_keys import go_on, requests_left
+from jobs.rotation import OF_DATABASES, move_rows, nobody_else_at_work
 
 explain(
     "R_REQUEST_SEALED",
@@ -64,10 +66,10 @@ def rights(wiring: Wiring) -> dict[str, int]:
     filed = [
         request
         for request in requests_of(wiring.control, wiring.registry, RequestState.FILED)
-        if request.kind in _KINDS and not _waits_for_second_person(wiring, request)
+        if request.kind in _KINDS and not _is_waited_for(request) and not _waits_for_second_person(wiring, request)
     ]
     # Last, because what this run has opened stays under the keys that it was opened with.
-    filed.sort(key=lambda request: request.kind == "rotate_key")
+    filed.sort(key=lambda request: request.kind == ROTATION)
     for request in filed:
         try:
             if _needs_second_person(wiring, request):
@@ -78,8 +80,14 @@ def rights(wiring: Wiring) -> dict[str, int]:
             state, reason = RequestState.REFUSED, why.code
         _close(wiring, request, state, reason)
         counts[state.value] += 1
+    counts["under_old_key"] = go_on(wiring, "rights", requests_left)
     _sweep(wiring)
     return counts
+
+
+def _is_waited_for(request: Request) -> bool:
+    """Whether a request is the rotation of a key whose databases are not moved: another job's, or this one's own."""
+    return request.kind == ROTATION and request.parameters["key"] not in OF_DATABASES
 
 
 def _needs_second_person(wiring: Wiring, request: Request) -> bool:
@@ -167,7 +175,7 @@ def _reidentify(wiring: Wiring, request: Request) -> None:
 def _rotate_key(wiring: Wiring, request: Request) -> None:
     """Move a database, or the vault's rows, to the next key, while no other job of this registry has it open."""
     key, about = request.parameters["key"], request.request_id
-    wiring.next_key(key)
+    wiring.keys.require_next(key)
     with nobody_else_at_work(wiring):
         if key == "registry-db":
             with wiring.acts.act(Act.REGISTRY_REKEY, "request", about) as act:
@@ -194,7 +202,7 @@ def _numbers(wiring: Wiring, request: Request) -> list[str]:
         # Anybody can seal to this job; only the file that was filed and recorded names the person who is meant.
         if hashlib.sha256(sealed).hexdigest() != request.sealed_sha256:
             raise Refused("R_REQUEST_SEALED")
-        return age.open(sealed, wiring.keys.get("rights")).decode("ascii").split("\n")
+        return age.open(sealed, *wiring.keys.opening("rights")).decode("ascii").split("\n")
     except (FileNotFoundError, Rejected, UnicodeDecodeError):
         raise Refused("R_REQUEST_SEALED") from None
 
@@ -274,7 +282,7 @@ _KINDS: Mapping[str, Callable[[Wiring, Request], None]] = MappingProxyType(
         "merge": _merge,
         "split": _split,
         "reidentify": _reidentify,
-        "rotate_key": _rotate_key,
+        ROTATION: _rotate_key,
         "apply_definition": _apply_definition,
         RECIPIENT_KEY: _change_recipient_key,
     }

@@ -16,6 +16,7 @@ from enclave.identity.vault_keys import DATA, INDEX
 from enclave.wiring import Wiring
 from jobs.schedule import JOBS
 
+OF_DATABASES = ("registry-db", "vault-db", "vault-index", "vault-data")
 _PURPOSES = {"vault-index": INDEX, "vault-data": DATA}
 
 

@@ -29,6 +29,7 @@ from enclave.release.gate import admit as admit_to_release
 from enclave.release.gate import policy_of
 from enclave.wiring import Wiring
 from jobs.drafts import find_draft
+from jobs.old_keys import drafts_left, go_on
 from jobs.proofs import destruction_proof
 from jobs.publish import is_public, keep_site, publish
 
@@ -90,6 +91,7 @@ def seal(wiring: Wiring) -> dict[str, int]:
             counts["refused"] += 1
     for release in releases_of(wiring.control, wiring.registry, ReleaseState.CANCELLED, ReleaseState.WITHHELD):
         durable.shred(find_draft(wiring.path(Folder.DRAFTS, Access.WRITE), release.draft_sha256))
+    counts["under_old_key"] = go_on(wiring, "drafts", drafts_left)
     return counts
 
 
@@ -125,7 +127,7 @@ def _seal_one(wiring: Wiring, release: Release, told: _Told, proof: tuple[DraftF
         ciphertext = durable.read(path) if path.exists() else b""
         if hashlib.sha256(ciphertext).hexdigest() != release.draft_sha256:
             raise Halt("H_DRAFT_ALTERED")
-        drafted = open_draft(ciphertext, wiring.keys.get("drafts"))
+        drafted = open_draft(ciphertext, *wiring.keys.opening("drafts"))
         draft = admit_to_release(
             replace(drafted, files=(*drafted.files, *proof)),
             recipient=release.recipient,

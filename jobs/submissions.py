@@ -109,7 +109,7 @@ def _files(wiring: Wiring, drop: Drop) -> tuple[SubmissionManifest, bytes, bytes
         raise Rejected("E_QUARANTINE_FORM") from None
     files = (sealed.payload[: manifest.json_size], sealed.payload[manifest.json_size :])
     limit = OPENED_TIMES * max(map(len, files))
-    json, csv = (openpgp.open(content, wiring.keys.get("nettskjema"), limit=limit) for content in files)
+    json, csv = (openpgp.open_with_any(content, wiring.keys.opening("nettskjema"), limit=limit) for content in files)
     return manifest, json, csv
 
 

@@ -129,21 +129,21 @@ class SubmissionTree:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def look(self, key: str, forms: Collection[str], limit: int) -> Found:
-        """What lies there for our own key and the mapped forms; nothing is opened. Refused R_SUBMISSIONS_AWAY."""
+    def look(self, keys: Collection[str], forms: Collection[str], limit: int) -> Found:
+        """What lies there for our own keys and the mapped forms; nothing is opened. Refused R_SUBMISSIONS_AWAY."""
         seen = _Seen()
         with self._folder() as root:
             for name in _names(root):
                 # TSD's own copy lies in `.tsd`; what is hidden is nobody's delivery.
                 if name.startswith("."):
                     continue
-                if name == key:
-                    _look_at_forms(root, key, forms, limit, seen)
+                if name in keys:
+                    _look_at_forms(root, name, forms, limit, seen)
                 else:
                     seen.untaken["E_SUBMISSION_KEY" if _KEY.fullmatch(name) else "E_SUBMISSION_NAME"] += 1
         return Found(
-            tuple(sorted(seen.submissions, key=lambda one: (one.form, one.number))),
-            tuple(sorted(seen.definitions, key=lambda one: (one.form, one.file))),
+            tuple(sorted(seen.submissions, key=lambda one: (one.form, one.number, one.key))),
+            tuple(sorted(seen.definitions, key=lambda one: (one.form, one.file, one.key))),
             dict(seen.untaken),
         )
 

@@ -10,7 +10,7 @@ import typer
 from enclave.cli.session import Json, open_session, say, show
 from enclave.crypto.secret import Secret
 from enclave.terminal.escrow import EscrowDesk
-from enclave.terminal.key_desk import KeyDesk, keys_of
+from enclave.terminal.key_desk import MOVED_BY, KeyDesk, keys_of
 from enclave.wiring import utc_now
 
 app = typer.Typer(no_args_is_help=True, help="Keys and their rotation.")
@@ -40,17 +40,24 @@ def rotate(
     name: Name,
     case_number: Annotated[str, typer.Option(help="The case in the archive.")] = "",
 ) -> None:
-    """Draw the next key and file the rotation, which the job `rights` carries out."""
+    """Draw the next key; from now on everything new is sealed to it, and both open."""
     session = open_session(context)
     request_id = KeyDesk(session.folder, session.settings, session.registry).rotate(name, case_number)
-    say(f"filed as request {request_id}; run `enclave job run rights`, then `enclave key retire {name}`")
+    if request_id:
+        say(f"filed as request {request_id}; run `enclave job run {MOVED_BY[name]}`, then `enclave key retire {name}`")
+    else:
+        say(f"drawn; when nobody needs the old one any more, `enclave key retire {name}` (keys/README says when)")
 
 
 @app.command()
-def retire(context: typer.Context, name: Name) -> None:
-    """Put a key that everything was moved to in the old one's place; the old one is overwritten."""
+def retire(
+    context: typer.Context,
+    name: Name,
+    told: Annotated[bool, typer.Option("--told", help="Everybody outside was given the next public half.")] = False,
+) -> None:
+    """Put the next key in the old one's place once nothing needs the old one, which is overwritten."""
     session = open_session(context)
-    version = KeyDesk(session.folder, session.settings, session.registry).retire(name)
+    version = KeyDesk(session.folder, session.settings, session.registry).retire(name, told=told)
     say(f"{name} is now version {version}; copy it to the offline media, and destroy the old copies")
 
 

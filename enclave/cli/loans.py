@@ -163,7 +163,7 @@ def certificate(context: typer.Context, loan_id: str) -> None:
     path = find_draft(lies.folder(Folder.DRAFTS), found[0].draft_sha256) if found else None
     if path is None or not path.exists():
         raise Refused("R_NO_CERTIFICATE")
-    draft = open_draft(durable.read(path), Keyring(lies.keys, frozenset({"viewing"})).get("viewing"))
+    draft = open_draft(durable.read(path), *Keyring(lies.keys, frozenset({"viewing"})).opening("viewing"))
     for file in draft.files:
         if file.name.endswith(".txt"):
             for line in file.content.decode("utf-8-sig").splitlines():

@@ -60,7 +60,7 @@ def show_release(
     lies = session.folder.registry(session.registry)
     path = find_draft(lies.folder(Folder.DRAFTS), release.draft_sha256)
     if path.exists():
-        draft = open_draft(durable.read(path), Keyring(lies.keys, frozenset({"viewing"})).get("viewing"))
+        draft = open_draft(durable.read(path), *Keyring(lies.keys, frozenset({"viewing"})).opening("viewing"))
         if out is not None and release.recipient == PUBLIC:
             # Only what is meant for everyone is ever written in the clear.
             durable.make_folder(out)

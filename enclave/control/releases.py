@@ -117,6 +117,24 @@ def releases_of(control: Control, registry: str, *states: ReleaseState) -> tuple
         return tuple(_release(row) for row in connection.execute(wanted.order_by(*order)))
 
 
+def drafts_over(control: Control, registry: str, *waiting: ReleaseState) -> frozenset[str]:
+    """The SHA-256 of every draft whose release is in none of these states: nobody opens it again to go on."""
+    return frozenset(one.draft_sha256 for one in releases_of(control, registry) if one.state not in waiting)
+
+
+def newest_site(control: Control, registry: str) -> Release | None:
+    """The national pages that were published last; None before the first."""
+    return max(
+        (
+            one
+            for one in releases_of(control, registry, ReleaseState.DELIVERED)
+            if one.recipient == PUBLIC and one.kind is Kind.RELEASABLE_TABLE
+        ),
+        key=lambda one: (one.delivered_at or "", one.release_id),
+        default=None,
+    )
+
+
 def find_release(control: Control, release_id: str) -> Release:
     """The release with this id; Refused where there is none."""
     with control.reading() as connection:

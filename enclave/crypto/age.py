@@ -115,15 +115,27 @@ class _Writer:
         """What `write` was given is written."""
 
 
-def open(content: bytes, identity: Secret) -> bytes:  # noqa: A001  # read as `age.open`, never imported by itself
-    """The plaintext, after every chunk and the end have been authenticated; Rejected E_AGE_KEY or E_AGE otherwise."""
-    key = _identity(identity)
+def open(content: bytes, *identities: Secret) -> bytes:  # noqa: A001  # read as `age.open`, never imported by itself
+    """The plaintext, by any of the identities, after every chunk and the end have been authenticated.
+
+    Rejected E_AGE_KEY or E_AGE otherwise.
+    """
+    keys = [_identity(identity) for identity in identities]
     if content.find(b"\n--- ", 0, LARGEST_HEADER) < 0:
         raise Rejected("E_AGE")
     try:
-        return bytes(pyrage.decrypt(content, [key]))
+        return bytes(pyrage.decrypt(content, keys))
     except pyrage.DecryptError as failed:
         raise Rejected("E_AGE_KEY" if str(failed) == _OTHER_KEY else "E_AGE") from None
+
+
+def is_sealed_to(content: bytes, identity: Secret) -> bool:
+    """Whether an identity opens this."""
+    try:
+        open(content, identity)
+    except Rejected:
+        return False
+    return True
 
 
 def seal_with(content: bytes, passphrase: Secret) -> bytes:

@@ -1,6 +1,7 @@
 """What is known of keys without seeing one: which version stands, since when, and by when it is to be replaced.
 
-`register.json` lies beside the keys and holds nothing secret. A folder from before there was a register has none: its
+`register.json` lies beside the keys and holds nothing secret. `NAME.next` is in it from the moment a rotation begins to
+the one in which the next key has taken its predecessor's place. A folder from before there was a register has none: its
 keys are of version 1 and of unknown age until they are rotated.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from enclave import durable
-from enclave.crypto.keyring import KEY_KINDS, LARGEST, Kind
+from enclave.crypto.keyring import KEY_KINDS, LARGEST, NEXT, Kind
 from enclave.errors import Halt, explain
 
 explain(
@@ -65,6 +66,16 @@ def registered(folder: Path) -> dict[str, Registered]:
 
 def register(folder: Path, names: Mapping[str, Registered]) -> None:
     """Enter keys into a folder's register, in place of what it said of them."""
-    entries = {**registered(folder), **names}
+    _write(folder, {**registered(folder), **names})
+
+
+def take_over(folder: Path, name: str) -> None:
+    """Let what the register says of a key's next hold of the key itself."""
+    entries = registered(folder)
+    entries[name] = entries.pop(f"{name}{NEXT}")
+    _write(folder, entries)
+
+
+def _write(folder: Path, entries: Mapping[str, Registered]) -> None:
     content = {name: asdict(entry) for name, entry in sorted(entries.items())}
     durable.write(folder / REGISTER, json.dumps(content, default=date.isoformat, indent=1).encode() + b"\n", mode=0o644)

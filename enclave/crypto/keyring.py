@@ -1,8 +1,8 @@
 """The keys that one job may use, read once from its folder (or from $CREDENTIALS_DIRECTORY) and from nowhere else.
 
-A private half is `NAME.key` (mode 0600), a public half `NAME.pub` beside it; while a key is rotated `NAME.next.key` is
-the one that will replace it. Symmetric keys and Ed25519 seeds are one line of hex; age identities, OpenSSH and OpenPGP
-keys stand as their own tools write them.
+A private half is `NAME.key` (mode 0600), a public half `NAME.pub` beside it; while a key is rotated `NAME.next.key` and
+`NAME.next.pub` are those that will replace them, and everything new is sealed to the latter. Symmetric keys and Ed25519
+seeds are one line of hex; age identities, OpenSSH and OpenPGP keys stand as their own tools write them.
 """
 
 import os
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from enclave import durable
 from enclave.crypto import age, openpgp, sshsig
 from enclave.crypto.secret import Secret
-from enclave.errors import Halt, explain
+from enclave.errors import Halt, Refused, explain
 
 explain(
     "H_KEY_OUTSIDE_ROW",
@@ -40,6 +40,12 @@ explain(
     "The key that should replace another one was not handed to the job.",
     "Draw it with `enclave key rotate NAME`. Under systemd, seal NAME.next.key as a credential of every job that has "
     "NAME.key, and file the rotation again.",
+)
+explain(
+    "H_NEXT_KEY_MISSING",
+    "New things are sealed to a key that is about to replace another, and this job was not handed its private half.",
+    "Under systemd, seal NAME.next.key as a credential of every job that has NAME.key; the next run then goes on. Else "
+    "restore the file: it is the only one that opens what was sealed since `enclave key rotate`.",
 )
 
 
@@ -71,6 +77,8 @@ KEY_KINDS: dict[str, Kind] = {
 }
 NEXT = ".next"
 """What stands behind the name of the key that will replace another."""
+OPENING = frozenset({Kind.AGE, Kind.OPENPGP})
+"""Kinds of key that others seal to."""
 RAW_LENGTH = 32
 LARGEST = 4096
 _HEX = re.compile(rb"[0-9a-f]{64}\n?")
@@ -79,15 +87,20 @@ _CHANGEABLE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Keyring:
-    """The named keys of one folder, all loaded and checked when it is made; any other name halts."""
+    """The named keys of one folder, all loaded and checked when it is made; any other name halts.
 
-    def __init__(self, folder: Path, names: frozenset[str]) -> None:
-        self._folder = folder
+    `halves` is the folder of the public halves, where that is another.
+    """
+
+    def __init__(self, folder: Path, names: frozenset[str], halves: Path | None = None) -> None:
+        self._halves = halves or folder
         for name in names:
             _kind(name)
-        self._keys = {name: _load(folder, name) for name in sorted(names)}
+        self._keys = {name: load(folder, name) for name in sorted(names)}
         drawn = [name for name in sorted(names) if os.path.lexists(folder / f"{name}{NEXT}.key")]
-        self._next = {name: _load(folder, name, NEXT) for name in drawn}
+        self._next = {name: load(folder, name, NEXT) for name in drawn}
+        for name in sorted(names):
+            self._check_halves(name)
 
     def next(self, name: str) -> Secret | None:
         """The key that will replace this one, while it is being rotated; None where there is none, or it is the same.
@@ -103,9 +116,46 @@ class Keyring:
             raise Halt("H_KEY_OUTSIDE_ROW")
         return self._keys[name]
 
+    def require_next(self, name: str) -> Secret:
+        """The key that replaces another; Refused R_NO_NEXT_KEY where there is none."""
+        following = self.next(name)
+        if following is None:
+            raise Refused("R_NO_NEXT_KEY", place=name)
+        return following
+
+    def opening(self, name: str) -> tuple[Secret, ...]:
+        """Every key that what was sealed to this name may open with: the present one, and its next."""
+        following = self.next(name)
+        return (self.get(name),) if following is None else (self.get(name), following)
+
     def public(self, name: str) -> str:
         """The public half, which any job may read: `age1…`, `ssh-ed25519 AAAA…`, an OpenPGP certificate, or hex."""
-        return public(self._folder, name)
+        return public(self._halves, name)
+
+    def _check_halves(self, name: str) -> None:
+        """Halt where a key is not its public half's, or one that others seal to by now is not held."""
+        kind = KEY_KINDS[name]
+        held = [public_of(kind, key).split() for key in (self._keys[name], self._next.get(name)) if key is not None]
+        # Credentials may come without their public half; where it is there, it must be this key's.
+        stated, following = (
+            read_public(self._halves, f"{name}{suffix}").split()
+            if kind is not Kind.SYMMETRIC and os.path.lexists(self._halves / f"{name}{suffix}.pub")
+            else None
+            for suffix in ("", NEXT)
+        )
+        if stated is None:
+            return
+        # An SSH public line may have a comment behind it.
+        stated, following = stated[: len(held[0])], following and following[: len(held[0])]
+        # While the next key is put in its predecessor's place, old private half and new public one stand together.
+        if held[0] not in (stated, following) and stated not in held:
+            raise Halt("H_KEY_WRONG", place=f"{name}.pub")
+        if following is None:
+            return
+        if len(held) > 1 and held[1] not in (following, stated):
+            raise Halt("H_KEY_WRONG", place=f"{name}{NEXT}.pub")
+        if kind in OPENING and following not in held:
+            raise Halt("H_NEXT_KEY_MISSING", place=f"{name}{NEXT}.key")
 
     def __repr__(self) -> str:
         return f"Keyring({len(self._keys)} keys)"
@@ -115,46 +165,75 @@ def public(folder: Path, name: str) -> str:
     """The public half of a key pair, of which the private half may be elsewhere; Halt H_KEY_MISSING or H_KEY_WRONG."""
     if _kind(name) is Kind.SYMMETRIC:
         raise Halt("H_KEY_OUTSIDE_ROW", place=name)
-    return _read_public(folder, name)
+    return read_public(folder, name)
 
 
-def _read_public(folder: Path, name: str) -> str:
+def next_public(folder: Path, name: str) -> str | None:
+    """The public half that will replace another, once its private half is durable; None where there is none."""
     try:
-        text = durable.read(folder / f"{name}.pub", limit=LARGEST).decode("ascii").strip()
+        return read_public(folder, f"{name}{NEXT}") if os.path.lexists(folder / f"{name}{NEXT}.pub") else None
+    except Halt:
+        if os.path.lexists(folder / f"{name}{NEXT}.pub"):
+            raise
+        return None  # it took its predecessor's place in between
+
+
+def recipient(folder: Path, name: str) -> str:
+    """The public half that new things are sealed to: from the draw of the next key on, the next."""
+    return halves(folder, name)[-1]
+
+
+def halves(folder: Path, name: str) -> tuple[str, ...]:
+    """The public half and, while it is being replaced, the next."""
+    present, following = public(folder, name), next_public(folder, name)
+    return (present,) if following is None or following == present else (present, following)
+
+
+def read_public(folder: Path, stem: str) -> str:
+    """The text of a file with a public half; Halt H_KEY_MISSING or H_KEY_WRONG."""
+    try:
+        text = durable.read(folder / f"{stem}.pub", limit=LARGEST).decode("ascii").strip()
     except FileNotFoundError:
-        raise Halt("H_KEY_MISSING", place=f"{name}.pub") from None
+        raise Halt("H_KEY_MISSING", place=f"{stem}.pub") from None
     except UnicodeDecodeError:
-        raise Halt("H_KEY_WRONG", place=f"{name}.pub") from None
+        raise Halt("H_KEY_WRONG", place=f"{stem}.pub") from None
     if not text:
-        raise Halt("H_KEY_WRONG", place=f"{name}.pub")
+        raise Halt("H_KEY_WRONG", place=f"{stem}.pub")
     return text
 
 
-def create(folder: Path, name: str, *, following: bool = False) -> None:
-    """Make a key in an existing folder, or with `following` the next of it; Halt H_EXISTS if it is there already.
+def create(folder: Path, name: str) -> None:
+    """Make a key in an existing folder; Halt H_EXISTS if it is there already.
 
     The public half is written first: a crash in between leaves a public half that nothing was sealed to, and making
     the key again replaces it.
     """
-    kind, stem = _kind(name), f"{name}{NEXT}" if following else name
-    if os.path.lexists(folder / f"{stem}.key"):
-        raise Halt("H_EXISTS", place=f"{stem}.key")
-    content, public_half = _make(kind, name)
-    if public_half:
-        durable.write(folder / f"{stem}.pub", f"{public_half}\n".encode(), mode=0o644)
-    durable.write_new(folder / f"{stem}.key", content, mode=0o600)
+    if os.path.lexists(folder / f"{name}.key"):
+        raise Halt("H_EXISTS", place=f"{name}.key")
+    content = new_private(name)
+    half = public_text(name, _parse(_kind(name), content))
+    if half:
+        durable.write(folder / f"{name}.pub", half, mode=0o644)
+    durable.write_new(folder / f"{name}.key", content, mode=0o600)
 
 
-def replace_by_next(folder: Path, name: str) -> bool:
-    """Put a symmetric key's next in its place; answers whether there was one. A second call ends what a kill left."""
-    if _kind(name) is not Kind.SYMMETRIC:
-        raise Halt("H_KEY_OUTSIDE_ROW", place=name)
-    following = folder / f"{name}{NEXT}.key"
-    if not os.path.lexists(following):
-        return False
-    durable.write(folder / f"{name}.key", _read_private(folder, f"{name}{NEXT}"), mode=0o600)
-    # A crash here leaves the same key under both names, which a keyring takes as one.
-    return durable.shred(following)
+def public_text(name: str, key: Secret) -> bytes:
+    """The content of a file with a key's public half; empty for a symmetric key."""
+    half = public_of(_kind(name), key)
+    comment = f" {name}" if _kind(name) is Kind.SSH else ""
+    return f"{half}{comment}\n".encode() if half else b""
+
+
+def new_private(name: str) -> bytes:
+    """The content of a fresh private key file of the kind that this name has."""
+    kind = _kind(name)
+    if kind is Kind.AGE:
+        return age.new_identity()[0].reveal() + b"\n"
+    if kind is Kind.SSH:
+        return sshsig.new_key(name)[0].reveal()
+    if kind is Kind.OPENPGP:
+        return openpgp.new_key(f"enclave {name}")[0].reveal()
+    return secrets.token_bytes(RAW_LENGTH).hex().encode() + b"\n"
 
 
 def _kind(name: str) -> Kind:
@@ -164,34 +243,15 @@ def _kind(name: str) -> Kind:
     return kind
 
 
-def _make(kind: Kind, name: str) -> tuple[bytes, str]:
-    """File content of the private half, and the public half (empty for a symmetric key)."""
-    if kind is Kind.AGE:
-        identity, recipient = age.new_identity()
-        return identity.reveal() + b"\n", recipient
-    if kind is Kind.SSH:
-        private, line = sshsig.new_key(name)
-        return private.reveal(), line
-    if kind is Kind.OPENPGP:
-        private, public_half = openpgp.new_key(f"enclave {name}")
-        return private.reveal(), public_half
-    raw = Secret(secrets.token_bytes(RAW_LENGTH))
-    return raw.reveal().hex().encode() + b"\n", _public_of(kind, raw)
-
-
-def _load(folder: Path, name: str, suffix: str = "") -> Secret:
-    kind, name = KEY_KINDS[name], f"{name}{suffix}"
+def load(folder: Path, name: str, suffix: str = "") -> Secret:
+    """One private key, checked to be of its kind; with NEXT the one that will replace it."""
+    kind, name = _kind(name), f"{name}{suffix}"
     content = _read_private(folder, name)
     try:
         key = _parse(kind, content)
-        public_half = _public_of(kind, key)
+        public_of(kind, key)
     except Halt:
         raise Halt("H_KEY_WRONG", place=f"{name}.key") from None
-    # Credentials may come without their public half; where it is there, it must be this key's.
-    if public_half and os.path.lexists(folder / f"{name}.pub"):
-        stated = _read_public(folder, name).split()
-        if stated[: len(public_half.split())] != public_half.split():
-            raise Halt("H_KEY_WRONG", place=f"{name}.pub")
     return key
 
 
@@ -242,7 +302,7 @@ def _parse(kind: Kind, content: bytes) -> Secret:
     return Secret(raw)
 
 
-def _public_of(kind: Kind, key: Secret) -> str:
+def public_of(kind: Kind, key: Secret) -> str:
     """The public half, which also proves that the private one is of its kind; empty for a symmetric key."""
     if kind is Kind.AGE:
         return age.recipient_of(key)

@@ -38,9 +38,9 @@ def wrap_identity(identity: Secret, to: str) -> bytes:
     return age.seal(identity.reveal(), [to])
 
 
-def unwrap_identity(wrapped: bytes, identity: Secret) -> Secret:
-    """The age identity that was wrapped to this one; Rejected E_AGE if it was wrapped to another, cut or altered."""
-    unwrapped = Secret(age.open(wrapped, identity))
+def unwrap_identity(wrapped: bytes, *identities: Secret) -> Secret:
+    """The age identity that was wrapped to one of these; Rejected E_AGE_KEY or E_AGE otherwise."""
+    unwrapped = Secret(age.open(wrapped, *identities))
     age.recipient_of(unwrapped)
     return unwrapped
 
@@ -64,6 +64,17 @@ class Keystore:
             return
         # Renamed into place, not linked: at no moment has a key two names, of which destruction could miss one.
         durable.write(path, wrapped)
+
+    def rewrap(self, name: str, wrapped: bytes) -> None:
+        """Keep the same key wrapped to another; Refused R_KEY_DESTROYED where there is none any more.
+
+        The caller holds what destruction waits for: a key that is destroyed meanwhile would come back by this.
+        """
+        self.get(name)
+        if not wrapped.startswith(age.HEADER) or len(wrapped) > LARGEST:
+            raise Halt("H_KEYSTORE_NAME")
+        # A crash leaves the key wrapped in the old way or the new one, perhaps a temporary file; `sweep` removes it.
+        durable.supersede(self._path(name), wrapped)
 
     def get(self, name: str) -> bytes:
         """The wrapped key; Refused R_KEY_DESTROYED if it is not there, is buried, or its destruction was begun."""

@@ -147,6 +147,17 @@ def open(  # noqa: A001  # read as `openpgp.open`, never imported by itself
     return plain
 
 
+def open_with_any(content: bytes, privates: Sequence[Secret], *, limit: int) -> bytes:
+    """The plaintext by the first of several keys that the message is encrypted to; Rejected as by `open`."""
+    for private in privates[:-1]:
+        try:
+            return open(content, private, limit=limit)
+        except Rejected as why:
+            if why.code != "E_OPENPGP_KEY":
+                raise
+    return open(content, privates[-1], limit=limit)
+
+
 def _message(content: bytes) -> bytes:
     """The packets of exactly one message that is encrypted to public keys, with integrity protection."""
     message = content if content[:1] >= _FIRST_PACKET else _dearmoured(content)

@@ -4,7 +4,7 @@ Inside age and OpenPGP lies a ZIP without encryption, which the same strict read
 the whole envelope around it was authenticated: a changed byte at the end of a gigabyte is found before its first file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enclave.crypto import aes_zip, age, openpgp
@@ -41,9 +41,9 @@ class AesZipEnvelope(Envelope):
 
 @dataclass(frozen=True, repr=False)
 class AgeEnvelope(Envelope):
-    """age to the registry's own key, whose public half is its id."""
+    """age to the registry's own key, whose public half is its id; while it is replaced, to one of two."""
 
-    identity: Secret
+    identities: Sequence[Secret]
     format = "age"
 
     def recognises(self, payload: bytes) -> bool:
@@ -52,16 +52,18 @@ class AgeEnvelope(Envelope):
 
     def open(self, payload: bytes, key_id: str, limits: Limits) -> tuple[PlainFile, ...]:
         """The files; Rejected E_KID, E_AGE_KEY, E_AGE, E_INNER_ARCHIVE, or the codes of `zip_directory`."""
-        if key_id != age.recipient_of(self.identity):
+        named = [identity for identity in self.identities if age.recipient_of(identity) == key_id]
+        if not named:
             raise Rejected("E_KID")
-        return _inner_files(age.open(payload, self.identity), limits)
+        return _inner_files(age.open(payload, *named), limits)
 
 
 @dataclass(frozen=True, repr=False)
 class OpenPgpEnvelope(Envelope):
     """OpenPGP to the registry's own key, with integrity protection; whose drop it is, the signed manifest says."""
 
-    private: Secret
+    privates: Sequence[Secret]
+    """the key and, while it is replaced, its next"""
     format = "openpgp"
 
     def recognises(self, payload: bytes) -> bool:
@@ -70,9 +72,10 @@ class OpenPgpEnvelope(Envelope):
 
     def open(self, payload: bytes, key_id: str, limits: Limits) -> tuple[PlainFile, ...]:
         """The files; Rejected E_KID, the codes of `openpgp`, E_INNER_ARCHIVE, or the codes of `zip_directory`."""
-        if key_id != openpgp.key_id(openpgp.public_of(self.private)):
+        named = [private for private in self.privates if openpgp.key_id(openpgp.public_of(private)) == key_id]
+        if not named:
             raise Rejected("E_KID")
-        return _inner_files(openpgp.open(payload, self.private, limit=limits.total), limits)
+        return _inner_files(openpgp.open_with_any(payload, named, limit=limits.total), limits)
 
 
 def _inner_files(archive: bytes, limits: Limits) -> tuple[PlainFile, ...]:

@@ -15,7 +15,8 @@ from enclave.model.drop import Closed
 explain(
     "H_DRAFT",
     "A draft at rest cannot be opened with this key, or is not a draft.",
-    "Look for a changed key or a damaged file; a draft that was not sealed yet can be made again.",
+    "Look for a changed key or a damaged file; a draft that was not sealed yet can be made again. What left before its "
+    "key was rotated can no longer be shown.",
 )
 
 
@@ -71,10 +72,10 @@ def seal_draft(draft: Draft, recipients: Sequence[str]) -> tuple[str, bytes]:
     return hashlib.sha256(ciphertext).hexdigest(), ciphertext
 
 
-def open_draft(ciphertext: bytes, identity: Secret) -> Draft:
-    """The draft again; Halt H_DRAFT where the key does not fit or the file was altered."""
+def open_draft(ciphertext: bytes, *identities: Secret) -> Draft:
+    """The draft again, by any of the keys; Halt H_DRAFT where none fits or the file was altered."""
     try:
-        plaintext = age.open(ciphertext, identity)
+        plaintext = age.open(ciphertext, *identities)
     except Rejected:
         raise Halt("H_DRAFT") from None
     return decode(plaintext)

@@ -36,7 +36,11 @@ PASSPHRASE_GROUPS = -(-LENGTH // GROUP)
 
 @dataclass(frozen=True)
 class KitFor:
-    """Whom a kit is for, and the public halves of the keys by which it knows the registry and seals to it."""
+    """Whom a kit is for, and the public halves of the keys by which it knows the registry and seals to it.
+
+    Packages are signed with `bundle_key`, before long with `next_bundle_key` if there is one, and long ago with the
+    earlier ones.
+    """
 
     registry: str
     institution_id: str
@@ -45,6 +49,8 @@ class KitFor:
     bundle_key: str
     age_recipient: str
     openpgp_certificate: str
+    next_bundle_key: str = ""
+    earlier_bundle_keys: tuple[str, ...] = ()
 
 
 def kit(whom: KitFor, loaded: LoadedDefinition, today: date) -> Draft:
@@ -92,17 +98,31 @@ def _readme(whom: KitFor, registry_name: str) -> bytes:
 
 
 def _signers(whom: KitFor) -> bytes:
-    signer = AllowedSigner(f"enclave@{whom.registry}", whom.bundle_key, (f"bundle@{whom.registry}",))
-    return format_allowed_signers([signer]).encode("ascii")
+    keys = [key for key in (whom.bundle_key, whom.next_bundle_key, *whom.earlier_bundle_keys) if key]
+    signers = [AllowedSigner(f"enclave@{whom.registry}", key, (f"bundle@{whom.registry}",)) for key in keys]
+    return format_allowed_signers(signers).encode("ascii")
 
 
 def _fingerprint(whom: KitFor) -> bytes:
+    following = (
+        (
+            "",
+            "Nøkkelen skal byttes. Den neste står også i allowed_signers, og har fingeravtrykket:",
+            "",
+            fingerprint(whom.next_bundle_key),
+            "",
+            "Det står ikke i passordbrevet. Ring registeret, og la dem lese det opp.",
+        )
+        if whom.next_bundle_key
+        else ()
+    )
     return _text(
         "Fingeravtrykket til nøkkelen som registeret signerer pakker med:",
         "",
         fingerprint(whom.bundle_key),
         "",
         "Det skal være helt likt det som står i passordbrevet. Er det ulikt, ring registeret.",
+        *following,
     )
 
 

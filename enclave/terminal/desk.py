@@ -192,16 +192,17 @@ class Desk:
     ) -> str:
         """File a request about people; their numbers go into a file that only the job `rights` can open."""
         content = b"\n".join(number.reveal() for number in numbers)
-        sealed = age.seal(content, [keyring.public(self.lies.keys, "rights")])
-        return self.file(kind, parameters, case_number=case_number, sealed=sealed, purpose=purpose)
+        return self.file(kind, parameters, case_number=case_number, for_rights=content, purpose=purpose)
 
     def file(
-        self, kind: str, parameters: Mapping[str, str], *, case_number: str, purpose: Purpose, sealed: bytes = b""
+        self, kind: str, parameters: Mapping[str, str], *, case_number: str, purpose: Purpose, for_rights: bytes = b""
     ) -> str:
-        """File a request for the job of the right class; answers its id."""
+        """File a request for the job of the right class; answers its id. `for_rights` is for the job `rights` alone."""
         request_id = str(uuid4())
         with self._acts() as acts:
             with acts.act(Act.REQUEST_FILE, "request", request_id, purpose=purpose, case_number=case_number) as act:
+                # Sealed while no other command is at work: no key is drawn or retired between that and the filing.
+                sealed = age.seal(for_rights, [keyring.recipient(self.lies.keys, "rights")]) if for_rights else b""
                 digest = durable.write(self._sealed_request(request_id), sealed) if sealed else ""
                 filed = Request(
                     request_id,

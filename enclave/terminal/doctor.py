@@ -14,7 +14,7 @@ from enclave.control.institutions import institutions_of
 from enclave.control.loans import loans_of
 from enclave.control.runs import current_definition
 from enclave.crypto import openpgp
-from enclave.crypto.keyring import KEY_KINDS, public
+from enclave.crypto.keyring import KEY_KINDS, NEXT, public
 from enclave.errors import EnclaveError, Refused, explain
 from enclave.flow import Act, LoanState
 from enclave.folders import WorkingFolder
@@ -121,8 +121,10 @@ def _require_backup(folder: WorkingFolder) -> None:
 
 
 def _private(folder: Path, name: str) -> Finding:
-    path = folder / f"{name}.key"
-    well = path.is_file() and not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    needed = [folder / f"{name}.key"]
+    if (folder / f"{name}{NEXT}.pub").exists():
+        needed.append(folder / f"{name}{NEXT}.key")  # something may be sealed to its public half
+    well = all(path.is_file() and not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) for path in needed)
     return Finding(f"key {folder.name}/{name}", well, "Restore it, with mode 0600; see keys/README.")
 
 

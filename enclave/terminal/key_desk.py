@@ -1,46 +1,75 @@
-"""Keys at the terminal: which there are and how old, and their rotation. No private key's content is read here.
+"""Keys at the terminal: which there are and how old, and their rotation, the same two commands for each.
 
-A rotation has three steps, each of which can be killed: `rotate` draws the next key and files a request; the job
-`rights` moves to it what the old one protects; `retire` puts it in the old one's place.
+A rotation has three steps, each of which can be killed. `rotate` draws the next key: from then on everything new is
+sealed to it, and whoever opens tries both. What is under the old one is moved by the job that opens it, or waited for.
+`retire` puts the next key in the old one's place when nothing needs that any more. Both commands hold the locks of all
+jobs, so that each job sees a key before the step or after it.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
+from enclave import durable
 from enclave.audit.record import Purpose
-from enclave.control.database import Control
-from enclave.control.requests import requests_of
+from enclave.control.requests import Request, requests_of
 from enclave.crypto import keyring
-from enclave.crypto.key_register import Registered, register, registered
+from enclave.crypto.key_register import Registered, register, registered, take_over
+from enclave.crypto.key_rotation import clear_replaced, draw_next, is_replaced, publish_next, put_next_in_place
 from enclave.crypto.keyring import KEY_KINDS, NEXT
-from enclave.errors import Refused, explain
-from enclave.flow import Act, RequestState
+from enclave.errors import Halt, Refused, explain
+from enclave.flow import DOERS, Act, RequestState
 from enclave.folders import WorkingFolder
 from enclave.settings import Settings
 from enclave.terminal.desk import Desk
+from enclave.terminal.key_needs import require_told, require_unneeded
 from enclave.wiring import SERVER_KEYS, utc_now
 
-explain(
-    "R_KEY_NAME",
-    "This key is not one that is rotated by command.",
-    "By command: registry-db, vault-db, vault-index, vault-data. For all others see keys/README.",
-)
+explain("R_KEY_NAME", "There is no such key, or it is not rotated.", "See `enclave key list` and keys/README.")
 explain(
     "R_KEY_IN_ROTATION",
     "This key is being rotated already.",
-    "Run `enclave job run rights`, then `enclave key retire NAME`.",
+    "See `enclave request list` for the job that moves what it protects; then `enclave key retire NAME`.",
+)
+explain(
+    "R_KEY_NOT_ROTATING",
+    "No next key was drawn for this one, so nothing can take its place.",
+    "Draw it with `enclave key rotate NAME`.",
 )
 explain(
     "R_KEY_NOT_MOVED",
-    "What the old key protects was not moved to the new one yet, so the old one cannot go.",
-    "Run `enclave job run rights` until `enclave request list` shows the rotation as done.",
+    "What the old key protects was not all moved to the new one, or has not all gone its way yet; the old one stays.",
+    "Run the job that is named until `enclave request list` shows the rotation as done. `rights` moves databases and "
+    "`link` loans; `seal` waits until drafts are decided and sealed, `rights` until requests are carried out, `admit` "
+    "until the keys of earlier drops are destroyed, which is `retention_days` after their answer.",
+)
+explain(
+    "R_JOB_AT_WORK",
+    "A job is at work, and keys change only while none is.",
+    "Type it again when the job has ended; `enclave pause` keeps others from starting.",
 )
 
-ROTATED = ("registry-db", "vault-db", "vault-index", "vault-data")
+MOVED_BY: Mapping[str, str] = MappingProxyType(
+    {
+        "registry-db": "rights",
+        "vault-db": "rights",
+        "vault-index": "rights",
+        "vault-data": "rights",
+        "rights": "rights",
+        "quarantine": "admit",
+        "loans": "link",
+        "drafts": "seal",
+    }
+)
+"""The job that moves to the next key what is under the old one, or tells when nothing is any more."""
+ROTATED = tuple(name for name in KEY_KINDS if name not in SERVER_KEYS)
+ROTATION = "rotate_key"
+NO_ROWS_OF_OURS = "R_KEY_OF_SERVER"
 SOON = timedelta(days=30)
 _SHARED = stat.S_IRWXG | stat.S_IRWXO
 
@@ -85,7 +114,7 @@ def _standing(lies: Path, name: str, due: date | None, today: date) -> str:
         return "missing"
     if private.stat().st_mode & _SHARED:
         return "readable"
-    if os.path.lexists(lies / f"{name}{NEXT}.key"):
+    if any(os.path.lexists(lies / f"{name}{NEXT}.{half}") for half in ("key", "pub")):
         return "rotating"
     if due is None or due < today:
         return "overdue"
@@ -96,32 +125,96 @@ class KeyDesk(Desk):
     """The terminal's acts on keys."""
 
     def rotate(self, name: str, case_number: str = "") -> str:
-        """Draw the next key and file its rotation; answers the request's id. What a kill left is taken up."""
+        """Draw the next key; answers the id of the request to move what the old one protects, "" where none is needed.
+
+        What a kill left is taken up.
+        """
         if name not in ROTATED:
             raise Refused("R_KEY_NAME")
-        if self._rotations(name, RequestState.FILED):
-            raise Refused("R_KEY_IN_ROTATION", place=name)
-        with self._acts() as acts, acts.act(Act.KEY_DRAW, "key", name) as act:
-            if not os.path.lexists(self.lies.keys / f"{name}{NEXT}.key"):
-                keyring.create(self.lies.keys, name, following=True)
-            with self.control.changing(act.position):
-                pass
-        return self.file("rotate_key", {"key": name}, case_number=case_number, purpose=Purpose.OPERATION)
+        with self._acts() as acts, self._nobody_at_work():
+            keys = self.lies.keys
+            drawn = registered(keys).get(f"{name}{NEXT}")
+            if drawn is not None and self._is_drawn(name, drawn.version):
+                raise Refused("R_KEY_IN_ROTATION", place=name)
+            with acts.act(Act.KEY_DRAW, "key", name) as act:
+                if drawn is None:
+                    clear_replaced(keys, name)
+                    version = registered(keys).get(name, Registered(1, None)).version + 1
+                    drawn = Registered(version, utc_now().date())
+                    register(keys, {f"{name}{NEXT}": drawn})
+                # A crash here leaves a rotation that has no key yet; it is drawn when the command is typed again.
+                draw_next(keys, name)
+                with self.control.changing(act.position):
+                    pass
+                # A crash here leaves a next key that nobody knows of yet; typed again, the same one is published.
+                publish_next(keys, name)
+        if name not in MOVED_BY:
+            return ""
+        parameters = {"key": name, "version": str(drawn.version)}
+        return self.file(ROTATION, parameters, case_number=case_number, purpose=Purpose.OPERATION)
 
-    def retire(self, name: str) -> int:
-        """Put the next key in the old one's place, which is overwritten; answers the new version."""
-        if name not in ROTATED or not os.path.lexists(self.lies.keys / f"{name}{NEXT}.key"):
-            raise Refused("R_KEY_NAME", place=name)
-        if self._rotations(name, RequestState.FILED) or not self._rotations(name, RequestState.DONE):
-            raise Refused("R_KEY_NOT_MOVED", place=name)
-        version = len(self._rotations(name, RequestState.DONE)) + 1
-        with self._acts() as acts, acts.act(Act.KEY_RETIRE, "key", name, counts={"version": version}) as act:
-            register(self.lies.keys, {name: Registered(version, utc_now().date())})
-            keyring.replace_by_next(self.lies.keys, name)
-            with self.control.changing(act.position):
-                pass
+    def _is_drawn(self, name: str, version: int) -> bool:
+        """Whether both halves of the next key, and the request that it needs, are there."""
+        halves = ("key",) if KEY_KINDS[name] is keyring.Kind.SYMMETRIC else ("key", "pub")
+        if not all(os.path.lexists(self.lies.keys / f"{name}{NEXT}.{half}") for half in halves):
+            return False
+        return name not in MOVED_BY or bool(self._moves(name, version, RequestState.FILED, RequestState.DONE))
+
+    def retire(self, name: str, *, told: bool = False) -> int:
+        """Put the next key in the old one's place, which is overwritten; answers the new version.
+
+        `told` says that everybody who holds the old public half of a key outside has been given the next.
+        """
+        if name not in ROTATED:
+            raise Refused("R_KEY_NAME")
+        with self._acts() as acts, self._nobody_at_work():
+            keys = self.lies.keys
+            drawn = registered(keys).get(f"{name}{NEXT}")
+            if drawn is not None:
+                self._require_moved(name, drawn.version)
+                require_unneeded(self._folder, self._registry, name)
+                require_told(self._folder, self._registry, name, told=told)
+            elif not is_replaced(keys, name):
+                raise Refused("R_KEY_NOT_ROTATING", place=name)
+            version = (drawn or registered(keys)[name]).version
+            with acts.act(Act.KEY_RETIRE, "key", name, counts={"version": version}) as act:
+                if drawn is not None:
+                    put_next_in_place(keys, name)
+                    # A crash here leaves the key under both names; the same is done once more.
+                    take_over(keys, name)
+                with self.control.changing(act.position):
+                    pass
+                # A crash here leaves the key under both names; the next command on it removes the second.
+                clear_replaced(keys, name)
         return version
 
-    def _rotations(self, name: str, state: RequestState) -> list[str]:
-        asked = requests_of(Control(self._folder.control), self._registry, state)
-        return [one.request_id for one in asked if one.kind == "rotate_key" and one.parameters["key"] == name]
+    def _require_moved(self, name: str, version: int) -> None:
+        if not os.path.lexists(self.lies.keys / f"{name}{NEXT}.key"):
+            raise Refused("R_KEY_NOT_ROTATING", place=name)
+        if name in MOVED_BY and not any(
+            one.state is RequestState.DONE or one.reason == NO_ROWS_OF_OURS
+            for one in self._moves(name, version, RequestState.DONE, RequestState.REFUSED)
+        ):
+            raise Refused("R_KEY_NOT_MOVED", place=f"{name}: {MOVED_BY[name]}")
+
+    def _moves(self, name: str, version: int, *states: RequestState) -> list[Request]:
+        """The requests to move what a key protects to this version of it."""
+        asked = requests_of(self.control, self._registry, *states)
+        return [
+            one
+            for one in asked
+            if one.kind == ROTATION and (one.parameters["key"], one.parameters.get("version")) == (name, str(version))
+        ]
+
+    @contextmanager
+    def _nobody_at_work(self) -> Iterator[None]:
+        """Hold the locks of every job of this registry; Refused R_JOB_AT_WORK while one is held."""
+        with ExitStack() as held:
+            for job in DOERS:
+                try:
+                    held.enter_context(durable.lock(self._folder.locks / f"{job}@{self._registry}.lock"))
+                except Halt as halt:
+                    if halt.code != "H_LOCKED":
+                        raise
+                    raise Refused("R_JOB_AT_WORK", place=job) from None
+            yield

@@ -13,6 +13,7 @@ from enclave.control.runs import current_definition
 from enclave.control.sender_keys import SenderKey, add_key, revoke_others
 from enclave.crypto import keyring
 from enclave.crypto.allowed_signers import fingerprint
+from enclave.crypto.key_rotation import earlier_halves
 from enclave.crypto.passphrase import new_passphrase, read_passphrase
 from enclave.crypto.secret import Secret
 from enclave.errors import Refused, explain
@@ -54,8 +55,10 @@ class Reception(Desk):
             name=receiver.name,
             inbound_key_id=receiver.inbound_key_id,
             bundle_key=self._public("bundle-sign"),
-            age_recipient=self._public("intake"),
-            openpgp_certificate=self._public("nettskjema"),
+            age_recipient=keyring.recipient(self.lies.keys, "intake"),
+            openpgp_certificate=keyring.recipient(self.lies.keys, "nettskjema"),
+            next_bundle_key="".join(keyring.halves(self.lies.keys, "bundle-sign")[1:]),
+            earlier_bundle_keys=earlier_halves(self.lies.keys, "bundle-sign"),
         )
         written = admit(kit(whom, loaded, today), recipient=institution_id, institutions={institution_id})
         digest = hashlib.sha256()

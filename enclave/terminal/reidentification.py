@@ -13,7 +13,7 @@ from enum import StrEnum
 from enclave import durable
 from enclave.audit.record import Purpose
 from enclave.control.requests import find_request
-from enclave.crypto import age, keyring
+from enclave.crypto import age
 from enclave.crypto.keyring import Keyring
 from enclave.errors import Refused, explain
 from enclave.flow import Act, RequestState
@@ -58,9 +58,10 @@ class ReidentificationDesk(Desk):
         sound = all(_PSEUDONYM.fullmatch(each) for each in asked) and _LEGAL_BASIS.fullmatch(legal_basis)
         if not sound or not case_number or not 0 < len(asked) <= most <= MOST or until < utc_now().date():
             raise Refused("R_REIDENTIFY_TERMS")
-        sealed = age.seal("\n".join(asked).encode(), [keyring.public(self.lies.keys, "rights")])
+        names = "\n".join(asked).encode()
         parameters = {"why": why.value, "legal_basis": legal_basis, "most": str(most), "until": until.isoformat()}
-        return self.file("reidentify", parameters, case_number=case_number, purpose=Purpose.REIDENTIFY, sealed=sealed)
+        why_asked = Purpose.REIDENTIFY
+        return self.file("reidentify", parameters, case_number=case_number, purpose=why_asked, for_rights=names)
 
     def show_reidentified(self, request_id: str) -> list[tuple[str, str, str]]:
         """(pseudonym, number, kind) of an answered request, once. The log says so before anybody sees one."""
@@ -70,12 +71,12 @@ class ReidentificationDesk(Desk):
             raise Refused("R_REIDENTIFY_GONE")
         if date.fromisoformat(request.parameters["until"]) < utc_now().date():
             raise Refused("R_REIDENTIFY_GONE")
-        viewing = Keyring(self.lies.keys, frozenset({"viewing"})).get("viewing")
+        viewing = Keyring(self.lies.keys, frozenset({"viewing"})).opening("viewing")
         case = request.parameters["case_number"]
         with self._acts() as acts:
             with acts.act(Act.PERSON_SHOW, "request", request_id, purpose=Purpose.REIDENTIFY, case_number=case) as act:
                 shown = [
-                    (name, number, kind) for name, number, kind in json.loads(age.open(durable.read(path), viewing))
+                    (name, number, kind) for name, number, kind in json.loads(age.open(durable.read(path), *viewing))
                 ]
                 act.add(numbers=len(shown))
                 with self.control.changing(act.position):

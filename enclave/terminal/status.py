@@ -22,6 +22,7 @@ from enclave.halted import halt_mark
 from enclave.settings import read_settings
 from enclave.terminal.alarms import alarms_of, facts_of
 from enclave.terminal.completeness import deliveries_seen
+from enclave.terminal.key_desk import MOVED_BY, ROTATION
 
 CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
     {
@@ -223,6 +224,8 @@ def _of_forms(definitions: Sequence[Delivered], held: Sequence[Drop]) -> list[Wa
 def _requested(request: Request) -> Waiting:
     unsigned = request.kind in NEEDS_TWO_PEOPLE and not request.signature
     job = CARRIED_OUT_BY.get(request.kind, "rights")
+    if request.kind == ROTATION:
+        job = MOVED_BY[request.parameters["key"]]
     why = "waits for the project lead's signature: `request approve`" if unsigned else f"waits for `{job}`"
     return Waiting(f"request {request.kind}", request.filed_by, request.filed_at, why, unsigned)
 

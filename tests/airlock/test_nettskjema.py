@@ -49,13 +49,13 @@ def pair(root: Path, number: int) -> None:
 
 def look(root: Path) -> tuple[list[int], dict[str, int]]:
     """The numbers of the submissions that are seen, and what is not taken."""
-    found = SubmissionTree(root).look(KEY, {FORM}, LIMIT)
+    found = SubmissionTree(root).look([KEY], {FORM}, LIMIT)
     return [one.number for one in found.submissions], dict(found.untaken)
 
 
 def only(root: Path) -> Submission:
     """The one submission that is seen."""
-    (submission,) = SubmissionTree(root).look(KEY, {FORM}, LIMIT).submissions
+    (submission,) = SubmissionTree(root).look([KEY], {FORM}, LIMIT).submissions
     return submission
 
 
@@ -70,7 +70,7 @@ def test_pairs_are_seen_in_the_order_of_their_numbers(root: Path) -> None:
 
 def only_of(root: Path, number: int) -> Submission:
     """The submission with this number."""
-    return next(one for one in SubmissionTree(root).look(KEY, {FORM}, LIMIT).submissions if one.number == number)
+    return next(one for one in SubmissionTree(root).look([KEY], {FORM}, LIMIT).submissions if one.number == number)
 
 
 def test_tsds_hidden_copy_is_nothing_to_us(root: Path) -> None:
@@ -82,7 +82,7 @@ def test_tsds_hidden_copy_is_nothing_to_us(root: Path) -> None:
     plant(root, ".form-1.json.asc")
 
     assert look(root) == ([7], {})
-    assert SubmissionTree(root).look(KEY, {FORM}, LIMIT).definitions == ()
+    assert SubmissionTree(root).look([KEY], {FORM}, LIMIT).definitions == ()
 
 
 def test_the_definitions_of_a_form_are_seen_in_the_order_of_their_names(root: Path) -> None:
@@ -91,14 +91,14 @@ def test_the_definitions_of_a_form_are_seen_in_the_order_of_their_names(root: Pa
     plant(root, "form-1.json.asc")
     plant(root, "form_in_clear.json")
     tree = SubmissionTree(root)
-    found = tree.look(KEY, {FORM}, LIMIT)
+    found = tree.look([KEY], {FORM}, LIMIT)
 
     assert [one.file for one in found.definitions] == ["form-1.json.asc", "form_123456_2.json.asc"]
     assert dict(found.untaken) == {"E_SUBMISSION_NAME": 1}
     assert [tree.read_definition(one, LIMIT) for one in found.definitions] == [SEALED, b"second"]
     plant(root, "form-1.json.asc", b"other")
     assert tree.read_definition(found.definitions[0], LIMIT) is None
-    assert tree.look(KEY, set(), LIMIT).definitions == ()
+    assert tree.look([KEY], set(), LIMIT).definitions == ()
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo", "large"])
@@ -112,7 +112,7 @@ def test_a_definition_that_cannot_be_taken_is_counted_and_has_no_facts(root: Pat
         "large": lambda: path.write_bytes(b"x" * (LIMIT + 1)),
     }
     make[kind]()
-    found = SubmissionTree(root).look(KEY, {FORM}, LIMIT)
+    found = SubmissionTree(root).look([KEY], {FORM}, LIMIT)
 
     assert [(one.file, one.facts) for one in found.definitions] == [("form_1.json.asc", "")]
     assert dict(found.untaken) == {"E_SUBMISSION_SIZE" if kind == "large" else "E_SUBMISSION_NAME": 1}
@@ -206,7 +206,7 @@ def test_one_folder_that_is_closed_does_not_hold_up_the_others(root: Path) -> No
     """The forms after a bad one are looked at all the same."""
     pair(root, 7)
     (root / KEY / "1").symlink_to(root / KEY / FORM)
-    found = SubmissionTree(root).look(KEY, {FORM, "1"}, LIMIT)
+    found = SubmissionTree(root).look([KEY], {FORM, "1"}, LIMIT)
 
     assert ([one.number for one in found.submissions], found.untaken) == ([7], {"E_SUBMISSION_NAME": 1})
 
@@ -247,7 +247,7 @@ def test_a_file_that_changes_is_seen_to_have_changed(root: Path) -> None:
 def test_a_tree_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A mount that is missing is no empty tree."""
     with pytest.raises(Refused, match="R_SUBMISSIONS_AWAY"):
-        SubmissionTree(tmp_path / "missing").look(KEY, {FORM}, LIMIT)
+        SubmissionTree(tmp_path / "missing").look([KEY], {FORM}, LIMIT)
 
 
 def test_nothing_shows_a_submissions_number(root: Path) -> None:

@@ -113,12 +113,12 @@ def kind(request: pytest.FixtureRequest, gpg: GnuPg) -> Kind:
     if request.param == "age":
         # Another key under the right id, so that the envelope itself must refuse it.
         return Kind(
-            AgeEnvelope(IDENTITY), RECIPIENT, AgeEnvelope(OTHER_IDENTITY), "E_AGE_KEY",
+            AgeEnvelope([IDENTITY]), RECIPIENT, AgeEnvelope([OTHER_IDENTITY]), "E_AGE_KEY",
             lambda folder, options: stock_age(_seven_zip(folder, *options)), _all, "read_directory",
         )  # fmt: skip
     armour = ("--armor",) if "armour" in request.param else ()
     return Kind(
-        OpenPgpEnvelope(PRIVATE), openpgp.key_id(CERTIFICATE), OpenPgpEnvelope(OTHER_PRIVATE), "E_OPENPGP_KEY",
+        OpenPgpEnvelope([PRIVATE]), openpgp.key_id(CERTIFICATE), OpenPgpEnvelope([OTHER_PRIVATE]), "E_OPENPGP_KEY",
         lambda folder, options: stock_gpg(gpg, _seven_zip(folder, *options), *armour),
         _armoured if armour else _message, "read_directory",
         frozenset({"E_BOMB", "E_OPENPGP_SIZE"}),
@@ -158,7 +158,7 @@ def test_what_stock_programs_seal_is_opened(kind: Kind, tmp_path: Path, method: 
 
 def test_an_envelope_is_told_by_its_content(kind: Kind, tmp_path: Path) -> None:
     """Exactly one kind recognises a payload; nothing and text are of no kind."""
-    every = (AesZipEnvelope({}), AgeEnvelope(IDENTITY), OpenPgpEnvelope(PRIVATE))
+    every = (AesZipEnvelope({}), AgeEnvelope([IDENTITY]), OpenPgpEnvelope([PRIVATE]))
     payload = sealed(kind, tmp_path)
 
     assert [one.format for one in every if one.recognises(payload)] == [kind.envelope.format]
@@ -291,15 +291,15 @@ def test_a_weaker_zip_is_refused_by_name_and_by_nothing_else(tmp_path: Path, how
     with pytest.raises(Rejected, match=code):
         AesZipEnvelope({"letter-1": PASSPHRASE}).open(weak, "letter-1", LIMITS)
     with pytest.raises(Rejected, match="E_INNER_ARCHIVE"):
-        AgeEnvelope(IDENTITY).open(stock_age(weak), RECIPIENT, LIMITS)
+        AgeEnvelope([IDENTITY]).open(stock_age(weak), RECIPIENT, LIMITS)
 
 
 def inside(gpg: GnuPg, content: bytes) -> list[str]:
     """The codes by which age and OpenPGP around a content are refused."""
     codes = []
     for envelope, key_id, payload in (
-        (AgeEnvelope(IDENTITY), RECIPIENT, stock_age(content)),
-        (OpenPgpEnvelope(PRIVATE), openpgp.key_id(CERTIFICATE), stock_gpg(gpg, content)),
+        (AgeEnvelope([IDENTITY]), RECIPIENT, stock_age(content)),
+        (OpenPgpEnvelope([PRIVATE]), openpgp.key_id(CERTIFICATE), stock_gpg(gpg, content)),
     ):
         with pytest.raises(Rejected) as why:
             envelope.open(payload, key_id, LIMITS)
@@ -336,14 +336,14 @@ def test_an_openpgp_message_that_expands_by_itself_is_refused(gpg: GnuPg, algori
 
     assert len(payload) < MIB
     with pytest.raises(Rejected, match=f"{code}:"):
-        OpenPgpEnvelope(PRIVATE).open(payload, openpgp.key_id(CERTIFICATE), LIMITS)
+        OpenPgpEnvelope([PRIVATE]).open(payload, openpgp.key_id(CERTIFICATE), LIMITS)
 
 
 def test_an_armoured_age_file_is_no_envelope_of_a_drop() -> None:
     """The armoured spelling is of no kind here: one spelling is enough."""
     armoured = stock_age(aes_zip.pack_plain(FILES), RECIPIENT, "--armor")
 
-    assert not any(one.recognises(armoured) for one in (AgeEnvelope(IDENTITY), OpenPgpEnvelope(PRIVATE)))
+    assert not any(one.recognises(armoured) for one in (AgeEnvelope([IDENTITY]), OpenPgpEnvelope([PRIVATE])))
 
 
 def test_a_second_recipient_is_the_senders_own_choice(gpg: GnuPg) -> None:
@@ -352,13 +352,13 @@ def test_a_second_recipient_is_the_senders_own_choice(gpg: GnuPg) -> None:
     own_copy = stock_age(archive, RECIPIENT, "-r", OTHER_RECIPIENT)
     two = stock_gpg(gpg, archive, "--recipient", openpgp.key_id(OTHER_CERTIFICATE))
 
-    assert AgeEnvelope(IDENTITY).open(own_copy, RECIPIENT, LIMITS)
-    assert OpenPgpEnvelope(PRIVATE).open(two, openpgp.key_id(CERTIFICATE), LIMITS)
+    assert AgeEnvelope([IDENTITY]).open(own_copy, RECIPIENT, LIMITS)
+    assert OpenPgpEnvelope([PRIVATE]).open(two, openpgp.key_id(CERTIFICATE), LIMITS)
 
 
 def test_an_envelope_shows_no_secret_and_its_codes_are_told_in_norwegian() -> None:
     """Neither printed nor logged does an adapter give its key away; a sender is told in words what was wrong."""
-    shown = f"{AesZipEnvelope({'a': PASSPHRASE})!r}{AgeEnvelope(IDENTITY)!r}{OpenPgpEnvelope(PRIVATE)!r}"
+    shown = f"{AesZipEnvelope({'a': PASSPHRASE})!r}{AgeEnvelope([IDENTITY])!r}{OpenPgpEnvelope([PRIVATE])!r}"
 
     assert PASSPHRASE.reveal().decode() not in shown
     codes = ("E_AGE", "E_AGE_KEY", "E_OPENPGP", "E_OPENPGP_FORM", "E_OPENPGP_KEY", "E_OPENPGP_SIZE", "E_INNER_ARCHIVE")

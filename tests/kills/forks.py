@@ -18,9 +18,12 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from enclave.model.drop import SealedDrop
+
+if TYPE_CHECKING:
+    from enclave.folders import WorkingFolder
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -36,7 +39,8 @@ class Request:
 
     With `call` the kernel kills the child, through strace, when it makes that system call for the `at`-th time: also in
     the middle of a database's commit, where no Python runs. `days` sets the run's clock ahead. With `room` the folder
-    that holds `root` lies on a disk of its own, which has this many KiB left.
+    that holds `root` lies on a disk of its own, which has this many KiB left. With `key` the job is the terminal's
+    command `rotate` or `retire` on that key.
     """
 
     root: str
@@ -46,6 +50,7 @@ class Request:
     poison: str = ""
     call: str = ""
     room: int | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,8 +179,22 @@ def _run(request: Request, tells: int) -> int:
         _poison(request.poison)
     if not request.call:
         Deaths(request.at, lambda effect: (write(tells, f"{effect}\n".encode()), None)[1]).arm()
+    if request.key:
+        return _at_terminal(WorkingFolder(Path(request.root)), request)
     now = datetime.now(UTC) + timedelta(days=request.days)
     return run_job(WorkingFolder(Path(request.root)), request.job, "kar", now=now)
+
+
+def _at_terminal(folder: "WorkingFolder", request: Request) -> int:
+    from enclave.settings import read_settings
+    from enclave.terminal.key_desk import KeyDesk
+
+    desk = KeyDesk(folder, read_settings(folder.settings), "kar")
+    if request.job == "rotate":
+        desk.rotate(request.key)
+    else:
+        desk.retire(request.key, told=True)
+    return 0
 
 
 def _run_on_small_disk(request: Request, tells: int, room: int) -> int:

@@ -11,8 +11,10 @@ mkdir "$working"
 mount -t tmpfs -o mode=0755 tmpfs "$working"
 mount -t tmpfs -o mode=1777,nosuid,nodev,noexec tmpfs /dev/shm
 sed -nE 's/^(Bind|BindReadOnly)Paths=(.*)$/\1 \2/p' "$repository/systemd/enclave-job@$job.service" | while read -r how path; do
-    path=${path#-}
+    may_be_missing=
+    case $path in -*) may_be_missing=1 path=${path#-} ;; esac
     source=/mnt/founded${path#"$working"}
+    if [ "$may_be_missing" ] && [ ! -e "$source" ]; then continue; fi
     mkdir -p "$(dirname "$path")"
     if [ -d "$source" ]; then mkdir "$path"; else : > "$path"; fi
     mount --bind "$source" "$path"

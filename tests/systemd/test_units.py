@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
-from enclave.crypto.keyring import KEY_KINDS, Kind
 from enclave.folders import WorkingFolder
 from enclave.founding import CONFIG
 from enclave.grants import Network
@@ -81,7 +80,7 @@ def test_a_unit_sees_the_files_of_its_row_and_no_others(name: str) -> None:
     granted = confinement_of(JOBS[name], SERVER_WITH_CREDENTIALS, SETTINGS, REGISTRY, Path("/dev/shm/own"))
     unit = service(name)
 
-    assert mounted(unit, "BindReadOnlyPaths") == {path for path in below(granted.read) if not is_no_key(path)}
+    assert mounted(unit, "BindReadOnlyPaths") == below(granted.read)
     assert mounted(unit, "BindPaths") == below(granted.write)
     assert parse(UNITS / "enclave-job@.service.d/job.conf")["Service.TemporaryFileSystem"] == [
         "/var/lib/enclave:ro",
@@ -98,17 +97,13 @@ def below(paths: tuple[Path, ...]) -> set[Path]:
     return {path for path in paths if SERVER.root in path.parents}
 
 
-def is_no_key(path: Path) -> bool:
-    """Whether this would be the public half of a symmetric key, which has none."""
-    return path.suffix == ".pub" and KEY_KINDS[path.stem] is Kind.SYMMETRIC
-
-
 def mounted(unit: Settings, setting: str) -> set[Path]:
-    """The paths that a unit binds; only a database, which may be a PostgreSQL instead, may be missing."""
+    """The paths that a unit binds; only a database, which may be a PostgreSQL instead, and next keys may be missing."""
     written = unit.get(f"Service.{setting}", [])
     assert len(written) == len(set(written))
     optional = {path for path in written if path.startswith("-")}
-    assert all(re.search(r"/(registry|vault)\.db(-journal)?$", path) for path in optional)
+    assert all(re.search(r"/(registry|vault)\.db(-journal)?$|\.next\.pub$", path) for path in optional)
+    assert {path for path in written if path.endswith(".next.pub")} <= optional
     return {Path(path.removeprefix("-")) for path in written}
 
 
