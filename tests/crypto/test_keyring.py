@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from enclave.crypto import age, keyring, sshsig
-from enclave.crypto.keyring import KEY_KINDS, Keyring, Kind, create
+from enclave.crypto.key_rotation import clear_replaced, draw_next, publish_next, put_next_in_place
+from enclave.crypto.keyring import KEY_KINDS, NEXT, Keyring, Kind, create
 from enclave.errors import Halt
+from enclave.halted import ONLY_THIS_RUN
 
 
 @pytest.fixture
@@ -196,3 +198,72 @@ def test_making_a_key_finishes_after_a_crash(tmp_path: Path) -> None:
 def test_shows_no_key(keys: Path) -> None:
     """A keyring's text names no key."""
     assert repr(Keyring(keys, frozenset({"vault-db"}))) == "Keyring(1 keys)"
+
+
+def test_from_the_draw_on_the_next_half_is_sealed_to_and_both_open(keys: Path) -> None:
+    """Before its private half is durable nobody knows of it; the present key goes on opening what was sealed to it."""
+    before = keyring.recipient(keys, "quarantine")
+    draw_next(keys, "quarantine")
+    assert keyring.recipient(keys, "quarantine") == before
+    publish_next(keys, "quarantine")
+    ring = Keyring(keys, frozenset({"quarantine"}))
+    assert keyring.halves(keys, "quarantine") == (before, keyring.recipient(keys, "quarantine"))
+    assert [age.recipient_of(key) for key in ring.opening("quarantine")] == list(keyring.halves(keys, "quarantine"))
+    put_next_in_place(keys, "quarantine")
+    assert keyring.halves(keys, "quarantine") == (keyring.recipient(keys, "quarantine"),)
+    clear_replaced(keys, "quarantine")
+    assert Keyring(keys, frozenset({"quarantine"})).next("quarantine") is None
+
+
+def test_a_key_that_others_seal_to_must_be_held(keys: Path, tmp_path: Path) -> None:
+    """Credentials without the next private half halt this run; the next half of a signing key is needed by nobody."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir(mode=0o700)
+    for name in ("quarantine", "bundle-sign"):
+        draw_next(keys, name)
+        publish_next(keys, name)
+        (credentials / f"{name}.key").write_bytes((keys / f"{name}.key").read_bytes())
+        (credentials / f"{name}.key").chmod(0o600)
+    Keyring(credentials, frozenset({"bundle-sign"}), keys)
+    with pytest.raises(Halt, match="H_NEXT_KEY_MISSING"):
+        Keyring(credentials, frozenset({"quarantine"}), keys)
+    assert "H_NEXT_KEY_MISSING" in ONLY_THIS_RUN
+    following = credentials / f"quarantine{NEXT}.key"
+    following.write_bytes((keys / following.name).read_bytes())
+    following.chmod(0o600)
+    held = Keyring(credentials, frozenset({"quarantine"}), keys)
+    # The server's own folder goes on; the credentials are replaced a little later.
+    put_next_in_place(keys, "quarantine")
+    clear_replaced(keys, "quarantine")
+    assert Keyring(credentials, frozenset({"quarantine"}), keys).opening("quarantine") == held.opening("quarantine")
+
+
+def test_a_foreign_key_halts_in_the_middle_of_a_rotation_too(keys: Path, tmp_path: Path) -> None:
+    """A next key beside another's public half, or a present one that is neither half's, opens nothing and halts."""
+    draw_next(keys, "quarantine")
+    publish_next(keys, "quarantine")
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    create(other, "quarantine")
+    for stem in (f"quarantine{NEXT}", "quarantine"):
+        path = keys / f"{stem}.key"
+        kept = path.read_bytes()
+        path.write_bytes((other / "quarantine.key").read_bytes())
+        assert halts(keys, "quarantine") == "H_KEY_WRONG"
+        path.write_bytes(kept)
+    (keys / f"quarantine{NEXT}.pub").write_bytes((other / "quarantine.pub").read_bytes())
+    with pytest.raises(Halt, match="H_KEY_WRONG"):
+        put_next_in_place(keys, "quarantine")
+
+
+def test_the_old_private_key_is_overwritten(keys: Path) -> None:
+    """Whoever has the old file open, as a disk has its blocks, finds nothing of the key in it."""
+    draw_next(keys, "quarantine")
+    publish_next(keys, "quarantine")
+    with (keys / "quarantine.key").open("rb") as old:
+        content = old.read()
+        put_next_in_place(keys, "quarantine")
+        old.seek(0)
+        after = old.read()
+    assert len(after) == len(content)
+    assert sum(one == other for one, other in zip(after, content, strict=True)) < len(content) / 4

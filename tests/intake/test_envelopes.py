@@ -363,3 +363,22 @@ def test_an_envelope_shows_no_secret_and_its_codes_are_told_in_norwegian() -> No
     assert PASSPHRASE.reveal().decode() not in shown
     codes = ("E_AGE", "E_AGE_KEY", "E_OPENPGP", "E_OPENPGP_FORM", "E_OPENPGP_KEY", "E_OPENPGP_SIZE", "E_INNER_ARCHIVE")
     assert all(CODES[code].text_nb and CODES[code].remedy_nb for code in codes)
+
+
+def test_while_a_key_is_replaced_either_opens_what_names_it(gpg: GnuPg) -> None:
+    """An envelope with two keys opens what is sealed to the one that the manifest names, and no third."""
+    content = aes_zip.pack_plain([PlainFile("a.csv", b"a;b")])
+    third_identity, third_private = age.new_identity(), openpgp.new_key("third")
+    for pair in ((OTHER_IDENTITY, IDENTITY), (IDENTITY, OTHER_IDENTITY)):
+        envelope = AgeEnvelope(pair)
+        assert envelope.open(stock_age(content), RECIPIENT, LIMITS)
+        with pytest.raises(Rejected, match="E_AGE_KEY"):
+            envelope.open(stock_age(content), age.recipient_of(OTHER_IDENTITY), LIMITS)
+        with pytest.raises(Rejected, match="E_KID"):
+            envelope.open(stock_age(content), third_identity[1], LIMITS)
+    for privates in ((OTHER_PRIVATE, PRIVATE), (PRIVATE, OTHER_PRIVATE)):
+        opened = OpenPgpEnvelope(privates)
+        assert opened.open(stock_gpg(gpg, content), openpgp.key_id(CERTIFICATE), LIMITS)
+        assert openpgp.open_with_any(stock_gpg(gpg, content), privates, limit=9999) == content
+        with pytest.raises(Rejected, match="E_KID"):
+            opened.open(stock_gpg(gpg, content), openpgp.key_id(third_private[1]), LIMITS)

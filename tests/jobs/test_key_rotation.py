@@ -306,12 +306,16 @@ def test_wrapping_anew_can_be_killed_anywhere(server: Server, forks: Forks) -> N
         *(pytest.param(name, 1, marks=[pytest.mark.long]) for name in ROTATED),
     ],
 )
-def test_both_commands_can_be_killed_anywhere(server: Server, forks: Forks, name: str, step: int) -> None:
+def test_both_commands_can_be_killed_anywhere(in_flight: InFlight, forks: Forks, name: str, step: int) -> None:
     """After a kill every job's keys load and what is sealed opens; typed again, all is as if there had been no kill."""
+    server = in_flight.server
     server.run("admit")
     (rows,) = server.releases(DraftKind.OWN_RECORDS)
     server.desk.decide_release(rows.release_id, ReleaseState.APPROVED)
-    server.run("checkpoint", "seal")
+    server.desk.approve_request(in_flight.asked, server.sign(in_flight.asked))
+    server.run("checkpoint", "rights", "seal")
+    if name == "quarantine":
+        server.run("destroy", days=AFTER_RETENTION)
     files = {path.name for path in keys_folder(server).iterdir()}
     first = keyring.public(keys_folder(server), name) if name in PAIRS else ""
     for command in ("rotate", "retire"):

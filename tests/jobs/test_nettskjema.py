@@ -12,12 +12,15 @@ from enclave.control.drops import NETTSKJEMA, drops_of
 from enclave.control.submissions import untaken_of
 from enclave.crypto import keyring, openpgp
 from enclave.demo.nettskjema import INSTITUTION, Nettskjema, answers_of, delivery
+from enclave.errors import Refused
 from enclave.flow import Act, DropState
 from enclave.founding import CONFIG
 from enclave.grants import Folder
 from enclave.model.draft import Kind
 from enclave.model.purpose import Purpose
 from enclave.registry.load import load
+from enclave.settings import read_settings
+from enclave.terminal.key_desk import KeyDesk
 from enclave.terminal.status import look
 from enclave.wiring import utc_now
 from tests.jobs.clinics import REGISTRY, Course, Server, days_ago, someone
@@ -243,6 +246,45 @@ def test_nothing_in_the_tree_is_touched_and_nothing_is_taken_twice(clinics: Clin
     clinics.server.run("admit")
 
     assert {path: path.read_bytes() for path in clinics.tree.rglob("*.asc")} == before
+    assert clinics.states() == [("alfa", DropState.ADMITTED, "")]
+
+
+def test_while_the_key_is_replaced_both_its_folders_are_read(clinics: Clinics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is encrypted to either half is admitted; afterwards a folder of the old key is somebody else's."""
+    desk = KeyDesk(clinics.server.folder, read_settings(clinics.server.folder.settings), REGISTRY)
+    keys = clinics.server.folder.registry(REGISTRY).keys
+    old = clinics.nettskjema
+    clinics.arrive(ONE)
+    desk.rotate("nettskjema")
+    after = Nettskjema(clinics.tree, keyring.recipient(keys, "nettskjema"), old.forms, old.submitted)
+    monkeypatch.setattr(clinics, "nettskjema", after)
+    clinics.arrive(TWO)
+    clinics.collect()
+    with pytest.raises(Refused, match="R_KEY_NEEDED"):
+        desk.retire("nettskjema", told=True)
+    clinics.server.run("admit")
+    assert clinics.states() == [("alfa", DropState.ADMITTED, "")] * 2
+
+    desk.retire("nettskjema", told=True)
+    clinics.arrive(THREE)
+    clinics.collect()
+    clinics.server.run("admit")
+    assert clinics.states() == [("alfa", DropState.ADMITTED, "")] * 3
+    assert clinics.untaken() == {"E_SUBMISSION_KEY": 1}
+
+
+def test_with_a_new_login_nothing_is_taken_twice(clinics: Clinics) -> None:
+    """The ledger of submissions is keyed by the login: after its rotation they are read once more and known again."""
+    desk = KeyDesk(clinics.server.folder, read_settings(clinics.server.folder.settings), REGISTRY)
+    clinics.arrive(ONE)
+    clinics.collect()
+    clinics.server.run("admit")
+    desk.rotate("airlock-login")
+    clinics.collect()
+    desk.retire("airlock-login", told=True)
+    clinics.collect()
+    clinics.collect()
+    clinics.server.run("admit")
     assert clinics.states() == [("alfa", DropState.ADMITTED, "")]
 
 

@@ -109,6 +109,20 @@ def test_the_key_of_a_kit_is_the_one_that_signs_packages(files: dict[str, bytes]
     assert fingerprint(PUBLIC) in files["fingeravtrykk.txt"].decode("utf-8-sig")
 
 
+def test_a_kit_knows_the_key_before_and_the_key_after() -> None:
+    """While the key for packages is replaced a kit trusts both, and later the retired one too: packages stay good."""
+    following, retired = (sshsig.new_key("enclave")[1] for _ in range(2))
+    whom = replace(WHOM, next_bundle_key=following, earlier_bundle_keys=(retired,))
+    files = {file.name: file.content for file in kit(whom, LOADED, TODAY).files}
+    signers = parse_allowed_signers(files["allowed_signers"].decode())
+    told = files["fingeravtrykk.txt"].decode("utf-8-sig")
+    expected = [fingerprint(key) for key in (PUBLIC, following, retired)]
+    assert [fingerprint(one.public_key) for one in signers] == expected
+    assert {(one.principal, one.namespaces) for one in signers} == {("enclave@kar", ("bundle@kar",))}
+    assert [one in told for one in expected] == [True, True, False]
+    assert admit(kit(whom, LOADED, TODAY), recipient="muritunet", institutions={"muritunet"})
+
+
 def test_the_keys_to_seal_to_are_the_registrys(files: dict[str, bytes]) -> None:
     """`age -R` and `gpg --recipient-file` read them as they are; the guide tells the ids that manifests name."""
     assert files["nokler/age.txt"] == f"{RECIPIENT}\n".encode()
