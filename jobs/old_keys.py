@@ -8,14 +8,13 @@ comes under it once the next is drawn, since no job is at work while that happen
 from collections.abc import Callable
 
 from enclave import durable
-from enclave.control.requests import close_request, requests_of
+from enclave.control.requests import ROTATION, close_request, requests_of
 from enclave.crypto import age
 from enclave.crypto.keystore import Keystore
 from enclave.crypto.secret import Secret
 from enclave.errors import Refused
 from enclave.flow import Act, ReleaseState, RequestState
 from enclave.grants import Access, Folder
-from enclave.terminal.key_desk import ROTATION
 from enclave.terminal.key_needs import drafts_under
 from enclave.wiring import Wiring
 

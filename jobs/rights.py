@@ -20,7 +20,7 @@ from enclave import durable
 from enclave.audit.record import Purpose
 from enclave.control.institutions import change_institution, find_institution
 from enclave.control.releases import cancel_unsealed
-from enclave.control.requests import Request, close_request, requests_of
+from enclave.control.requests import ROTATION, Request, close_request, requests_of
 from enclave.control.runs import apply_definition
 from enclave.crypto import age
 from enclave.errors import Refused, Rejected, explain
@@ -32,7 +32,6 @@ from enclave.registry.load import load_kept
 from enclave.release.gate import POLICIES
 from enclave.second_person import verify_second_person
 from enclave.store import tables
-from enclave.terminal.key_desk import ROTATION
 from enclave.wiring import Wiring
 from jobs.old_keys import go_on, requests_left
 from jobs.rotation import OF_DATABASES, move_rows, nobody_else_at_work

@@ -10,7 +10,8 @@ import typer
 from enclave.cli.session import Json, open_session, say, show
 from enclave.crypto.secret import Secret
 from enclave.terminal.escrow import EscrowDesk
-from enclave.terminal.key_desk import MOVED_BY, KeyDesk, keys_of
+from enclave.terminal.key_desk import KeyDesk, keys_of
+from enclave.terminal.key_needs import MOVED_BY
 from enclave.wiring import utc_now
 
 app = typer.Typer(no_args_is_help=True, help="Keys and their rotation.")

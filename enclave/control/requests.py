@@ -16,6 +16,8 @@ from enclave.flow import RequestState
 explain("R_REQUEST_UNKNOWN", "There is no such request.", "See `enclave request list`.")
 explain("R_REQUEST_CLOSED", "This request is closed already.", "File a new one.")
 
+ROTATION = "rotate_key"
+"""The kind of request that moves to the next key what is under the old one."""
 SIGNATURE_NAMESPACE = "request@enclave"
 
 

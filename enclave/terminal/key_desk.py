@@ -8,16 +8,15 @@ jobs, so that each job sees a key before the step or after it.
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from types import MappingProxyType
 
 from enclave import durable
 from enclave.audit.record import Purpose
-from enclave.control.requests import Request, requests_of
+from enclave.control.requests import ROTATION, Request, requests_of
 from enclave.crypto import keyring
 from enclave.crypto.key_register import Registered, register, registered, take_over
 from enclave.crypto.key_rotation import clear_replaced, draw_next, is_replaced, publish_next, put_next_in_place
@@ -27,7 +26,7 @@ from enclave.flow import DOERS, Act, RequestState
 from enclave.folders import WorkingFolder
 from enclave.settings import Settings
 from enclave.terminal.desk import Desk
-from enclave.terminal.key_needs import require_told, require_unneeded
+from enclave.terminal.key_needs import MOVED_BY, require_told, require_unneeded
 from enclave.wiring import SERVER_KEYS, utc_now
 
 explain("R_KEY_NAME", "There is no such key, or it is not rotated.", "See `enclave key list` and keys/README.")
@@ -54,21 +53,7 @@ explain(
     "Type it again when the job has ended; `enclave pause` keeps others from starting.",
 )
 
-MOVED_BY: Mapping[str, str] = MappingProxyType(
-    {
-        "registry-db": "rights",
-        "vault-db": "rights",
-        "vault-index": "rights",
-        "vault-data": "rights",
-        "rights": "rights",
-        "quarantine": "admit",
-        "loans": "link",
-        "drafts": "seal",
-    }
-)
-"""The job that moves to the next key what is under the old one, or tells when nothing is any more."""
 ROTATED = tuple(name for name in KEY_KINDS if name not in SERVER_KEYS)
-ROTATION = "rotate_key"
 NO_ROWS_OF_OURS = "R_KEY_OF_SERVER"
 SOON = timedelta(days=30)
 _SHARED = stat.S_IRWXG | stat.S_IRWXO

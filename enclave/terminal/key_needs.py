@@ -35,6 +35,19 @@ explain(
     "Tell all of them, as keys/README says for this key; then add --told. What they have installed is not known here.",
 )
 
+MOVED_BY: Mapping[str, str] = MappingProxyType(
+    {
+        "registry-db": "rights",
+        "vault-db": "rights",
+        "vault-index": "rights",
+        "vault-data": "rights",
+        "rights": "rights",
+        "quarantine": "admit",
+        "loans": "link",
+        "drafts": "seal",
+    }
+)
+"""The job that moves to the next key what is under the old one, or tells when nothing is any more."""
 HELD_OUTSIDE: Mapping[str, tuple[Role, ...]] = MappingProxyType(
     {
         "intake": ("sender",),

@@ -13,7 +13,7 @@ from enclave.control.extracts import extracts_of
 from enclave.control.form_definitions import Delivered, definitions_of, held_back
 from enclave.control.loans import Loan, loans_of
 from enclave.control.releases import releases_of
-from enclave.control.requests import Request, requests_of
+from enclave.control.requests import ROTATION, Request, requests_of
 from enclave.control.runs import runs_of
 from enclave.control.submissions import untaken_of
 from enclave.flow import DropState, LoanState, ReleaseState, RequestState
@@ -22,7 +22,7 @@ from enclave.halted import halt_mark
 from enclave.settings import read_settings
 from enclave.terminal.alarms import alarms_of, facts_of
 from enclave.terminal.completeness import deliveries_seen
-from enclave.terminal.key_desk import MOVED_BY, ROTATION
+from enclave.terminal.key_needs import MOVED_BY
 
 CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
     {

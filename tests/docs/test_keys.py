@@ -6,17 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from enclave.crypto.keyring import Keyring
+from enclave.crypto.key_register import registered
+from enclave.crypto.keyring import KEY_KINDS, Keyring, Kind
 from enclave.terminal.escrow import ESCROWED
+from enclave.wiring import SERVER_KEYS
 from tests.jobs.working import REGISTRY, founded
 
 ROOT = Path(__file__).parents[2]
 LIFE = re.findall(r"(?m)^ +\$ (.+)$", (ROOT / "keys" / "README").read_text(encoding="utf-8"))
+PAIRS = {name for name, kind in KEY_KINDS.items() if kind is not Kind.SYMMETRIC} - SERVER_KEYS
 TWO_PEOPLE = "cat papers/share-3.txt papers/share-1.txt"
 
 
 def test_the_life_of_the_keys_can_be_walked(tmp_path: Path) -> None:
-    """Every line runs; in the end two papers open the newest escrow, which holds exactly the keys in use."""
+    """Every line runs, and every pair is rotated; two papers open the newest escrow, which holds the keys in use."""
     folder = founded(tmp_path / "working")
     keys = folder.registry(REGISTRY).keys
     first = Keyring(keys, frozenset(ESCROWED)).get("vault-data")
@@ -33,6 +36,9 @@ def test_the_life_of_the_keys_can_be_walked(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
 
     now, restored = (Keyring(place, frozenset(ESCROWED)) for place in (keys, tmp_path / "restored"))
-    assert len(LIFE) == 9
+    assert len(LIFE) == 31
+    assert {line.split()[-1] for line in LIFE if " key retire " in line} == {"vault-data", *PAIRS}
+    assert all(registered(keys)[name].version == 2 for name in ("vault-data", *PAIRS))
+    assert not list(keys.glob("*.next.*"))
     assert all(now.get(name) == restored.get(name) for name in ESCROWED)
     assert now.get("vault-data") != first

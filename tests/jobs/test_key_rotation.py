@@ -25,8 +25,8 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind as DraftKind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
-from enclave.terminal.key_desk import MOVED_BY, ROTATED
-from enclave.terminal.key_needs import HELD_OUTSIDE
+from enclave.terminal.key_desk import ROTATED
+from enclave.terminal.key_needs import HELD_OUTSIDE, MOVED_BY
 from enclave.terminal.reception import Reception
 from enclave.terminal.reidentification import ReidentificationDesk, Why
 from jobs.schedule import JOBS
