@@ -18,13 +18,19 @@ KEPT_FOR_THE_OLD = frozenset({"bundle-sign"})
 """Signing keys whose old signatures recipients still check: a bundle of last year is as good as one of today."""
 
 
+def shred_unfinished(folder: Path) -> None:
+    """Destroy what a killed writer left: it may be a private key."""
+    for path in folder.iterdir():
+        if path.name.startswith(durable.TEMPORARY):
+            durable.shred(path)
+
+
 def draw_next(folder: Path, name: str) -> None:
     """Make the private key that will replace another, unless it is there; Halt H_KEY_MISSING where only half of it is.
 
     Nobody knows of it before `publish_next`.
     """
     private, public_half = folder / f"{name}{NEXT}.key", folder / f"{name}{NEXT}.pub"
-    _shred_unfinished(folder)
     if not os.path.lexists(private):
         if os.path.lexists(public_half):
             # Something may be sealed to it already; another pair in its place would lose that.
@@ -42,7 +48,6 @@ def publish_next(folder: Path, name: str) -> None:
 
 def put_next_in_place(folder: Path, name: str) -> None:
     """Let the next key stand under the plain name too; `clear_replaced` then ends the rotation. Again is no act."""
-    _shred_unfinished(folder)
     half = keyring.public_text(name, keyring.load(folder, name, NEXT))
     if half:
         following = half.decode("ascii").strip()
@@ -69,7 +74,6 @@ def is_replaced(folder: Path, name: str) -> bool:
 
 def clear_replaced(folder: Path, name: str) -> None:
     """Remove what `is_replaced` finds. Killed anywhere, a second call ends it."""
-    _shred_unfinished(folder)
     if is_replaced(folder, name):
         durable.discard(folder / f"{name}{NEXT}.key")
         # A crash here leaves the public half twice, of which either is right.
@@ -90,10 +94,3 @@ def _keep_earlier(folder: Path, name: str, following: str) -> None:
         return  # the second time, after a kill
     lines = "".join(f"{one}\n" for one in (*known, retired))
     durable.write(folder / f"{name}{EARLIER}.pub", lines.encode("ascii"), mode=0o644)
-
-
-def _shred_unfinished(folder: Path) -> None:
-    """Destroy what a killed writer left: it may be a private key."""
-    for path in folder.iterdir():
-        if path.name.startswith(durable.TEMPORARY):
-            durable.shred(path)

@@ -19,7 +19,14 @@ from enclave.audit.record import Purpose
 from enclave.control.requests import ROTATION, Request, requests_of
 from enclave.crypto import keyring
 from enclave.crypto.key_register import Registered, register, registered, take_over
-from enclave.crypto.key_rotation import clear_replaced, draw_next, is_replaced, publish_next, put_next_in_place
+from enclave.crypto.key_rotation import (
+    clear_replaced,
+    draw_next,
+    is_replaced,
+    publish_next,
+    put_next_in_place,
+    shred_unfinished,
+)
 from enclave.crypto.keyring import KEY_KINDS, NEXT
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import DOERS, Act, RequestState
@@ -118,6 +125,7 @@ class KeyDesk(Desk):
             raise Refused("R_KEY_NAME")
         with self._acts() as acts, self._nobody_at_work():
             keys = self.lies.keys
+            shred_unfinished(keys)
             drawn = registered(keys).get(f"{name}{NEXT}")
             if drawn is not None and self._is_drawn(name, drawn.version):
                 raise Refused("R_KEY_IN_ROTATION", place=name)
@@ -154,6 +162,7 @@ class KeyDesk(Desk):
             raise Refused("R_KEY_NAME")
         with self._acts() as acts, self._nobody_at_work():
             keys = self.lies.keys
+            shred_unfinished(keys)
             drawn = registered(keys).get(f"{name}{NEXT}")
             if drawn is not None:
                 self._require_moved(name, drawn.version)
