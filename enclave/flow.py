@@ -290,7 +290,7 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
             ("rights",), Evidence.REGISTRY, "the file whole under the old key or the new one; both open; go on"
         ),
         Act.REQUEST_CLOSE: Rule(
-            ("rights", "destroy", "link", "release", "give_back", "admit", "seal"),
+            ("rights", "destroy", "link", "release", "give_back", "admit", "seal", COMMAND_LINE),
             Evidence.CONTROL,
             "a withdrawal in force whose unsealed drafts still stand; cancelled again",
         ),

@@ -43,6 +43,13 @@ def show_request(
 
 
 @app.command()
+def cancel(context: typer.Context, request_id: RequestId) -> None:
+    """Close a request that waits for the project lead's signature and will not get it."""
+    open_session(context).desk.cancel_request(request_id)
+    say("cancelled")
+
+
+@app.command()
 def approve(
     context: typer.Context,
     request_id: RequestId,

@@ -14,10 +14,18 @@ from enclave.errors import Refused, explain
 from enclave.flow import RequestState
 
 explain("R_REQUEST_UNKNOWN", "There is no such request.", "See `enclave request list`.")
+explain(
+    "R_REQUEST_BEGUN",
+    "This request waits for nobody's signature: a job may have begun it.",
+    "Run the job that it waits for; `enclave status` names it.",
+)
+explain("R_REQUEST_CANCELLED", "The request was cancelled before it was signed.", "File a new one if it is needed.")
 explain("R_REQUEST_CLOSED", "This request is closed already.", "File a new one.")
 
 ROTATION = "rotate_key"
 """The kind of request that moves to the next key what is under the old one."""
+NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key", "extract", "merge", "split", "reidentify"})
+"""Kinds that no job begins before the project lead's signature is there."""
 SIGNATURE_NAMESPACE = "request@enclave"
 
 

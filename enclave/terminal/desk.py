@@ -18,7 +18,9 @@ from enclave.control.database import Control
 from enclave.control.institutions import Institution, Role, add_institution, find_institution
 from enclave.control.releases import PUBLIC, decide, find_release, tables_of
 from enclave.control.requests import (
+    NEEDS_TWO_PEOPLE,
     Request,
+    close_request,
     file_request,
     find_request,
     sign_request,
@@ -232,6 +234,20 @@ class Desk:
         with self._acts() as acts, acts.act(Act.REQUEST_FILE, "request", request_id) as act:
             with self.control.changing(act.position) as connection:
                 sign_request(connection, signed, signature.decode("ascii", "strict"))
+
+    def cancel_request(self, request_id: str) -> None:
+        """Close a request that waits for the project lead's signature and will not get it; no job has begun it."""
+        with self._acts() as acts:
+            waiting = find_request(self.control, request_id)
+            if waiting.state is not RequestState.FILED:
+                raise Refused("R_REQUEST_CLOSED")
+            if waiting.signature or waiting.kind not in NEEDS_TWO_PEOPLE:
+                raise Refused("R_REQUEST_BEGUN")
+            with acts.act(Act.REQUEST_CLOSE, "request", request_id) as act:
+                # A crash here leaves the request as it was; what is sealed to `rights` for it, that job sweeps away.
+                with self.control.changing(act.position) as connection:
+                    refused, reason = RequestState.REFUSED, "R_REQUEST_CANCELLED"
+                    close_request(connection, request_id, refused, reason=reason, at=utc_now())
 
     def decide_release(self, release_id: str, state: ReleaseState, signature: bytes = b"") -> None:
         """Approve or withhold what waits for a person; to publish takes the project lead's signature too."""

@@ -13,7 +13,7 @@ from enclave.control.extracts import extracts_of
 from enclave.control.form_definitions import Delivered, definitions_of, held_back
 from enclave.control.loans import Loan, loans_of
 from enclave.control.releases import releases_of
-from enclave.control.requests import ROTATION, Request, requests_of
+from enclave.control.requests import NEEDS_TWO_PEOPLE, ROTATION, Request, requests_of
 from enclave.control.runs import runs_of
 from enclave.control.submissions import untaken_of
 from enclave.flow import DropState, LoanState, ReleaseState, RequestState
@@ -37,7 +37,6 @@ CARRIED_OUT_BY: Mapping[str, str] = MappingProxyType(
 REMIND_DAYS = 14
 """How long before a loan's day its data processor is reminded that it has not been used."""
 DATA_PROCESSOR = "data processor"
-NEEDS_TWO_PEOPLE = frozenset({"loan_order", "recipient_key", "extract", "merge", "split", "reidentify"})
 
 
 @dataclass(frozen=True)

@@ -261,6 +261,23 @@ def test_a_job_without_the_next_private_half_does_not_run(server: Server) -> Non
     assert outcomes(server) == ["admitted", "lent"]
 
 
+def test_a_request_that_nobody_signs_can_be_cancelled(in_flight: InFlight) -> None:
+    """It would keep the old key of `rights` for ever; what a job may have begun cannot be cancelled."""
+    server = in_flight.server
+    rotation = desk(server).rotate("rights")
+    server.run("rights")
+    assert refusal(server, "rights") == "R_KEY_NOT_MOVED"
+    with pytest.raises(Refused, match="R_REQUEST_BEGUN"):
+        server.desk.cancel_request(rotation)
+    server.desk.cancel_request(in_flight.asked)
+    with pytest.raises(Refused, match="R_REQUEST_CLOSED"):
+        server.desk.cancel_request(in_flight.asked)
+    server.run("rights")
+    assert desk(server).retire("rights") == 2
+    requests = server.folder.registry(REGISTRY).folder(Folder.REQUESTS)
+    assert not list(requests.glob("*.age"))
+
+
 def test_a_destroyed_loan_is_not_wrapped_again(server: Server) -> None:
     """A key that is put back beside its grave stays as it is, under a key that goes; nobody is given it."""
     keys = Keystore(server.folder.registry(REGISTRY).folder(Folder.LOAN_KEYS))
