@@ -8,6 +8,7 @@ from sqlalchemy import make_url
 import enclave
 import jobs
 from enclave import durable
+from enclave.crypto.key_rotation import EARLIER, KEPT_FOR_THE_OLD
 from enclave.crypto.keyring import KEY_KINDS, NEXT, Kind
 from enclave.folders import WorkingFolder
 from enclave.grants import Access, Job, Network
@@ -58,7 +59,7 @@ def confinement_of(job: Job, folder: WorkingFolder, settings: Settings, registry
         (folder.keys if name in SERVER_KEYS else lies.keys) / f"{name}{which}.pub"
         for name in {*job.public_keys, *job.private_keys}
         if KEY_KINDS[name] is not Kind.SYMMETRIC
-        for which in ("", NEXT)
+        for which in ("", NEXT, *((EARLIER,) if name in KEPT_FOR_THE_OLD & SERVER_KEYS else ()))
     ]
     read += [lies.passphrases(which) for which in job.passphrases]
 

@@ -34,6 +34,7 @@ class _Stated(BaseModel):
     size: int
     subtrees: tuple[str, ...]
     tails: tuple[tuple[int, str], ...]
+    keys: tuple[str, ...]
     halt: str
 
 
@@ -47,6 +48,7 @@ def make(chain: Chain, log: BinaryIO, seed: Secret, name: str) -> bytes | None:
         size=chain.size,
         subtrees=tuple(node.hex() for node in chain.frontier.subtrees),
         tails=tuple(sorted(chain.noted_tails)),
+        keys=tuple(sorted(chain.keys)),
         halt=chain.halt,
     )
     held = [chain.first, chain.last, *chain.open_intents.values()]
@@ -65,7 +67,9 @@ def chain_at(bookmark: bytes, log: BinaryIO, vkey: str) -> Chain | None:
     if kind != KIND or len(held) < 2 or _digest(log, stated.bytes) != stated.sha256:
         return None
     frontier = Frontier.of(stated.size, [bytes.fromhex(node) for node in stated.subtrees])
-    return Chain.at(stated.bytes, frontier, held[0], held[1], held[2:], set(stated.tails), stated.halt)
+    return Chain.at(
+        stated.bytes, frontier, held[0], held[1], held[2:], set(stated.tails), set(stated.keys), stated.halt
+    )
 
 
 def _digest(log: BinaryIO, length: int) -> str:

@@ -31,6 +31,8 @@ explain(
 
 CREATED = "log.created"
 TORN_TAIL = "log.torn_tail"
+KEY = "log.key"
+"""A note that names a further key of this log; a checkpoint by an earlier key that covers it vouches for it."""
 HALT = "server.halt"
 RECOVER = "server.recover"
 
@@ -38,7 +40,8 @@ RECOVER = "server.recover"
 class Chain:
     """What is known of a log after the lines taken so far.
 
-    Its head, its open intents, its noted torn tails, and the code of a halt that no recovery followed ("" for none).
+    Its head, its open intents, its noted torn tails, the digests of its keys, and the code of a halt that no recovery
+    followed ("" for none).
     """
 
     def __init__(self) -> None:
@@ -48,6 +51,7 @@ class Chain:
         self.frontier = Frontier()
         self.open_intents: dict[int, StoredEntry] = {}
         self.noted_tails: set[tuple[int, str]] = set()
+        self.keys: set[str] = set()
         self.prev = FIRST_PREV
         self.halt = ""
 
@@ -60,13 +64,14 @@ class Chain:
         last: StoredEntry,
         open_intents: Iterable[StoredEntry],
         noted_tails: set[tuple[int, str]],
+        keys: set[str],
         halt: str,
     ) -> "Chain":
         """A chain that goes on behind `last`, which ends at `offset` bytes, with what is known of the lines before."""
         chain = cls()
         chain.first, chain.last, chain.offset, chain.frontier = first, last, offset, frontier
         chain.open_intents = {intent.seq: intent for intent in open_intents}
-        chain.noted_tails = set(noted_tails)
+        chain.noted_tails, chain.keys = set(noted_tails), set(keys)
         chain.halt = halt
         chain.prev = leaf_hash(canonical(last)[:-1]).hex()
         return chain
@@ -116,12 +121,16 @@ class Chain:
             self.open_intents[stored.seq] = stored
         elif stored.intent_seq is not None:
             del self.open_intents[stored.intent_seq]
+        elif stored.act in (CREATED, KEY):
+            self.keys.add(stored.digests["vkey"])
         elif stored.act == TORN_TAIL:
             self.noted_tails.add((stored.counts["at"], stored.digests["tail"]))
         elif stored.act in (HALT, RECOVER):
             self.halt = stored.reason if stored.act == HALT else ""
 
     def _follows(self, stored: StoredEntry) -> bool:
+        if stored.act in (CREATED, KEY) and "vkey" not in stored.digests:
+            return False
         if self.first is None:
             return (stored.act, stored.phase, stored.seq, stored.prev) == (CREATED, Phase.NOTE, 0, FIRST_PREV)
         if stored.act == TORN_TAIL and not ("at" in stored.counts and "tail" in stored.digests):

@@ -25,15 +25,15 @@ class Checkpoint:
     root: bytes
 
 
-def sign(origin: str, size: int, root: bytes, seed: Secret) -> bytes:
-    """The signed note over a head; the same head and seed give the same bytes."""
+def sign(origin: str, size: int, root: bytes, *seeds: Secret) -> bytes:
+    """The note over a head, signed by each key; the same head and seeds give the same bytes."""
     if size < 0 or len(root) != hashlib.sha256().digest_size:
         raise Halt("H_CHECKPOINT")
-    return signed_note.sign(f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n", origin, seed)
+    return signed_note.sign(f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n", origin, *seeds)
 
 
 def verify(note: bytes, vkey: str) -> Checkpoint:
-    """The head that a note states, once a signature by this key over it has verified; else Halt H_CHECKPOINT."""
+    """The head that a note states, once one of these keys' signature over it has verified; else Halt H_CHECKPOINT."""
     if len(note) > _LARGEST_NOTE:
         raise Halt("H_CHECKPOINT")
     return _parse_text(signed_note.verified(note, vkey), signed_note.name_in(vkey))

@@ -126,7 +126,7 @@ class FileLog:
 
     @property
     def vkey(self) -> str:
-        """The text of the key that checkpoints verify with; its digest is in the log's first line."""
+        """The keys that checkpoints verify with, a line each: line 0 of the log names the first, notes the others."""
         self._check_vkey()
         return self._vkey_text()
 
@@ -180,17 +180,37 @@ class FileLog:
         if position.log_id == self.log_id and position.audit_seq >= self.head()[0]:
             raise Halt("H_LOG_SHORTER", place=f"seq {position.audit_seq}")
 
-    def sign_checkpoint(self, seed: Secret) -> bytes:
-        """Sign the head and keep the note under its size; signing an unchanged head again gives the same bytes."""
+    def add_key(self, public_key: bytes) -> None:
+        """Let checkpoints verify with a further key, which a line of the log names; again is no act."""
+        with self._locked():
+            self._read_on()
+            vkey, line = self.vkey, signed_note.vkey_of(self.origin, public_key)
+            if line not in vkey.split("\n"):
+                if key_digest(public_key) not in self._chain.keys:
+                    raise Halt("H_CHECKPOINT", place=VKEY)
+                durable.write(self._folder / VKEY, f"{vkey}\n{line}\n".encode())
+
+    def named_keys(self) -> frozenset[str]:
+        """The digest of every key that a line of the log names as its own."""
+        with self._locked():
+            self._read_on()
+        return frozenset(self._chain.keys)
+
+    def sign_checkpoint(self, *seeds: Secret) -> bytes:
+        """Sign the head and keep the note under its size; signing an unchanged head again gives the same bytes.
+
+        With the seeds of two keys, while one replaces the other, it bears both signatures.
+        """
         with self._locked():
             self._read_on()
             size, root = self._chain.size, self._chain.frontier.root()
-            note = checkpoint.sign(self.origin, size, root, seed)
-            checkpoint.verify(note, self.vkey)  # a seed that is not this log's key signs nothing
+            note = checkpoint.sign(self.origin, size, root, *seeds)
+            if not {signed_note.public_key_of(seed) for seed in seeds} <= set(signed_note.public_keys_in(self.vkey)):
+                raise Halt("H_CHECKPOINT", place=VKEY)  # a seed that is not this log's key signs nothing
             path = self._folder / CHECKPOINTS / f"{size:012d}"
             if not path.exists():
                 durable.write_new(path, note)
-            self._keep_bookmark(seed)
+            self._keep_bookmark(seeds[0])
             return note
 
     def checkpoints(self) -> list[tuple[int, bytes]]:
@@ -283,7 +303,8 @@ class FileLog:
         return durable.read(names[-1]) if names else None
 
     def _check_vkey(self) -> None:
-        if key_digest(signed_note.public_key_in(self._vkey_text())) != self._first.digests.get("vkey"):
+        first, *others = (key_digest(key) for key in signed_note.public_keys_in(self._vkey_text()))
+        if first != self._first.digests.get("vkey") or not self._chain.keys.issuperset(others):
             raise Halt("H_CHECKPOINT", place=VKEY)
 
     def _vkey_text(self) -> str:

@@ -1,6 +1,7 @@
 """Signed notes with Ed25519: a text, and under it the signature of a key that has a name (c2sp.org/signed-note).
 
-A verification key is `NAME+KEYID+BASE64`. What kind of statement a text is, its first line tells.
+A verification key is `NAME+KEYID+BASE64`; where one was replaced there are several of the same name, a line each. What
+kind of statement a text is, its first line tells.
 """
 
 import base64
@@ -42,43 +43,51 @@ def vkey_of(name: str, public_key: bytes) -> str:
 
 def name_in(vkey: str) -> str:
     """The name inside a verification key text."""
-    return _parse_vkey(vkey)[0]
+    return _parse_vkeys(vkey)[0]
 
 
-def public_key_in(vkey: str) -> bytes:
-    """The 32 bytes of the public key inside a verification key text."""
-    return _parse_vkey(vkey)[1]
+def public_keys_in(vkey: str) -> tuple[bytes, ...]:
+    """The 32 bytes of each public key inside a verification key text, in order."""
+    return _parse_vkeys(vkey)[1]
 
 
-def sign(text: str, name: str, seed: Secret) -> bytes:
-    """A text that ends with a newline, signed; the same text and seed give the same bytes."""
-    if not NAME.fullmatch(name) or not text.endswith("\n"):
+def sign(text: str, name: str, *seeds: Secret) -> bytes:
+    """A text that ends with a newline, signed by each key; the same text and seeds give the same bytes."""
+    if not NAME.fullmatch(name) or not text.endswith("\n") or not seeds:
         raise Halt("H_CHECKPOINT")
-    signature = base64.b64encode(_key_id(name, public_key_of(seed)) + _private(seed).sign(text.encode())).decode()
-    return f"{text}\n\u2014 {name} {signature}\n".encode()
+    signed = [_key_id(name, public_key_of(seed)) + _private(seed).sign(text.encode()) for seed in seeds]
+    lines = "".join(f"\u2014 {name} {base64.b64encode(signature).decode()}\n" for signature in signed)
+    return f"{text}\n{lines}".encode()
 
 
 def verified(note: bytes, vkey: str) -> bytes:
-    """The text of a note, once a signature by this key over it has verified; else Halt H_CHECKPOINT.
+    """The text of a note, once a signature by one of these keys over it has verified; else Halt H_CHECKPOINT.
 
-    Signatures by other keys (witnesses) are ignored, as the format asks.
+    Signatures by other keys (witnesses) are ignored, as the format asks; one of ours that is wrong halts.
     """
-    name, public_key = _parse_vkey(vkey)
+    name, public_keys = _parse_vkeys(vkey)
     text, signatures = _split(note)
-    key_id = _key_id(name, public_key)
-    ours = [value[4:] for signer, value in signatures if signer == name and value[:4] == key_id]
+    by_id = {_key_id(name, public_key): public_key for public_key in public_keys}
+    ours = [(by_id[value[:4]], value[4:]) for signer, value in signatures if signer == name and value[:4] in by_id]
     if not ours:
         raise Halt("H_CHECKPOINT")
     try:
-        for signature in ours:
+        for public_key, signature in ours:
             Ed25519PublicKey.from_public_bytes(public_key).verify(signature, text)
     except (InvalidSignature, ValueError):
         raise Halt("H_CHECKPOINT") from None
     return text
 
 
+def _parse_vkeys(vkey: str) -> tuple[str, tuple[bytes, ...]]:
+    parsed = [_parse_vkey(line) for line in vkey.strip().split("\n")]
+    if len({name for name, _ in parsed}) != 1:
+        raise Halt("H_CHECKPOINT", place="vkey")
+    return parsed[0][0], tuple(key for _, key in parsed)
+
+
 def _parse_vkey(vkey: str) -> tuple[str, bytes]:
-    name, _, rest = vkey.strip().partition("+")
+    name, _, rest = vkey.partition("+")
     key_id, _, encoded = rest.partition("+")
     key = exact_base64(encoded)
     if not NAME.fullmatch(name) or len(key) != 33 or key[:1] != _ED25519:

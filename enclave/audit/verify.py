@@ -319,6 +319,7 @@ class Log:
         self.open: dict[int, dict[str, Any]] = {}
         self.first: dict[str, Any] | None = None
         self.last: dict[str, Any] | None = None
+        self.named: dict[str, int] = {}  # further keys: by digest, the line that names it first
         self._prev = "0" * 64
 
     def take(self, line: bytes) -> None:
@@ -336,6 +337,8 @@ class Log:
         self._check_place(entry, seq, place)
         self._check_time(entry, place)
         self._check_outcome(entry, place)
+        if (entry["act"], entry["phase"]) == ("log.key", "note") and "vkey" in entry["digests"]:
+            self.named.setdefault(entry["digests"]["vkey"], seq)
         self.first, self.last, self._prev = self.first or entry, entry, leaf.hex()
 
     def _check_place(self, entry: dict[str, Any], seq: int, place: str) -> None:
@@ -388,8 +391,10 @@ def verify_log(content: bytes, keys: list[Key], notes: dict[str, bytes], older: 
     if log.first is None:
         report.fault("EMPTY", "loggen", "loggen har ingen lesbar linje")
         return log, report
-    if log.first["digests"].get("vkey") not in {hashlib.sha256(key.public).hexdigest() for key in keys}:
+    if log.first["digests"].get("vkey") not in {_digest(key) for key in keys}:
         report.fault("VKEY", "nøkkelen", "loggen ble ikke begynt med denne nøkkelen")
+    else:
+        keys = _trusted(log, keys, {**notes, **older}, report)
     heads = _read_heads(notes, keys, report, "CHECKPOINT") | _read_heads(older, keys, report, "OLDER")
     roots = roots_at(log.leaves, {head.size for head in heads.values()})
     origin = f"enclave/{log.first['object_id']}/{log.first['log']}"
@@ -408,6 +413,28 @@ def verify_log(content: bytes, keys: list[Key], notes: dict[str, bytes], older: 
     for intent in log.open.values():
         report.remark(f"linje {intent['seq']}: {intent['act']} har ikke fått noe utfall ennå")
     return log, report
+
+
+def _digest(key: Key) -> str:
+    return hashlib.sha256(key.public).hexdigest()
+
+
+def _trusted(log: Log, keys: list[Key], notes: dict[str, bytes], report: Report) -> list[Key]:
+    """The key that the log was begun with, and each that a line names under a checkpoint by one that is trusted."""
+    begun = log.first["digests"]["vkey"] if log.first else ""
+    trusted = [key for key in keys if _digest(key) == begun]
+    others = [key for key in keys if _digest(key) != begun]
+    while others:
+        covered = max((head.size for head in _read_heads(notes, trusted, Report(), "").values()), default=0)
+        vouched = [key for key in others if log.named.get(_digest(key), covered) < covered]
+        if not vouched:
+            report.fault("VKEY", "nøkkelen", "ingen eldre nøkkel i loggen går god for en av nøklene")
+            break
+        trusted += vouched
+        others = [key for key in others if key not in vouched]
+    if set(log.named) - {_digest(key) for key in keys}:
+        report.remark("loggen nevner en nøkkel som ikke er oppgitt; den står i vkey i eksporten")
+    return trusted
 
 
 def _read_heads(notes: dict[str, bytes], keys: list[Key], report: Report, code: str) -> dict[str, Checkpoint]:

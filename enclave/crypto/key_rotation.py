@@ -14,8 +14,8 @@ from enclave.errors import Halt
 
 EARLIER = ".earlier"
 """What stands behind the name of the public halves that were retired and are still good for what is old."""
-KEPT_FOR_THE_OLD = frozenset({"bundle-sign"})
-"""Signing keys whose old signatures recipients still check: a bundle of last year is as good as one of today."""
+KEPT_FOR_THE_OLD = frozenset({"bundle-sign", "audit-sign"})
+"""Signing keys whose old signatures are still checked: a bundle or a checkpoint of last year is as good as today's."""
 
 
 def shred_unfinished(folder: Path) -> None:

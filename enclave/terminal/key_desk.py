@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 
 from enclave import durable
+from enclave.audit.acts import Acts
+from enclave.audit.chain import KEY, key_digest
 from enclave.audit.record import Purpose
+from enclave.audit.signed_note import public_keys_in
 from enclave.control.requests import ROTATION, Request, requests_of
 from enclave.crypto import keyring
 from enclave.crypto.key_register import Registered, register, registered, take_over
@@ -34,9 +38,9 @@ from enclave.folders import WorkingFolder
 from enclave.settings import Settings
 from enclave.terminal.desk import Desk
 from enclave.terminal.key_needs import MOVED_BY, require_told, require_unneeded
-from enclave.wiring import SERVER_KEYS, utc_now
+from enclave.wiring import SERVER_KEYS, open_log, utc_now
 
-explain("R_KEY_NAME", "There is no such key, or it is not rotated.", "See `enclave key list` and keys/README.")
+explain("R_KEY_NAME", "There is no such key.", "See `enclave key list`.")
 explain(
     "R_KEY_IN_ROTATION",
     "This key is being rotated already.",
@@ -60,7 +64,7 @@ explain(
     "Type it again when the job has ended; `enclave pause` keeps others from starting.",
 )
 
-ROTATED = tuple(name for name in KEY_KINDS if name not in SERVER_KEYS)
+LOG_KEY = "audit-sign"
 NO_ROWS_OF_OURS = "R_KEY_OF_SERVER"
 SOON = timedelta(days=30)
 _SHARED = stat.S_IRWXG | stat.S_IRWXO
@@ -121,10 +125,8 @@ class KeyDesk(Desk):
 
         What a kill left is taken up.
         """
-        if name not in ROTATED:
-            raise Refused("R_KEY_NAME")
-        with self._acts() as acts, self._nobody_at_work():
-            keys = self.lies.keys
+        keys = self._folder_of(name)
+        with self._acts() as acts, self._nobody_at_work(name):
             shred_unfinished(keys)
             drawn = registered(keys).get(f"{name}{NEXT}")
             if drawn is not None and self._is_drawn(name, drawn.version):
@@ -141,6 +143,8 @@ class KeyDesk(Desk):
                     pass
                 # A crash here leaves a next key that nobody knows of yet; typed again, the same one is published.
                 publish_next(keys, name)
+                if name == LOG_KEY:
+                    self._name_in_the_log(acts)
         if name not in MOVED_BY:
             return ""
         parameters = {"key": name, "version": str(drawn.version)}
@@ -149,8 +153,10 @@ class KeyDesk(Desk):
     def _is_drawn(self, name: str, version: int) -> bool:
         """Whether both halves of the next key, and the request that it needs, are there."""
         halves = ("key",) if KEY_KINDS[name] is keyring.Kind.SYMMETRIC else ("key", "pub")
-        if not all(os.path.lexists(self.lies.keys / f"{name}{NEXT}.{half}") for half in halves):
+        if not all(os.path.lexists(self._folder_of(name) / f"{name}{NEXT}.{half}") for half in halves):
             return False
+        if name == LOG_KEY:
+            return self._next_log_key() in public_keys_in(open_log(self._folder).vkey)
         return name not in MOVED_BY or bool(self._moves(name, version, RequestState.FILED, RequestState.DONE))
 
     def retire(self, name: str, *, told: bool = False) -> int:
@@ -158,10 +164,8 @@ class KeyDesk(Desk):
 
         `told` says that everybody who holds the old public half of a key outside has been given the next.
         """
-        if name not in ROTATED:
-            raise Refused("R_KEY_NAME")
-        with self._acts() as acts, self._nobody_at_work():
-            keys = self.lies.keys
+        keys = self._folder_of(name)
+        with self._acts() as acts, self._nobody_at_work(name):
             shred_unfinished(keys)
             drawn = registered(keys).get(f"{name}{NEXT}")
             if drawn is not None:
@@ -183,7 +187,7 @@ class KeyDesk(Desk):
         return version
 
     def _require_moved(self, name: str, version: int) -> None:
-        if not os.path.lexists(self.lies.keys / f"{name}{NEXT}.key"):
+        if not os.path.lexists(self._folder_of(name) / f"{name}{NEXT}.key"):
             raise Refused("R_KEY_NOT_ROTATING", place=name)
         if name in MOVED_BY and not any(
             one.state is RequestState.DONE or one.reason == NO_ROWS_OF_OURS
@@ -200,13 +204,30 @@ class KeyDesk(Desk):
             if one.kind == ROTATION and (one.parameters["key"], one.parameters.get("version")) == (name, str(version))
         ]
 
+    def _folder_of(self, name: str) -> Path:
+        """Where a key's files lie; Refused R_KEY_NAME for a name that is no key's."""
+        if name not in KEY_KINDS:
+            raise Refused("R_KEY_NAME")
+        return self._folder.keys if name in SERVER_KEYS else self.lies.keys
+
+    def _name_in_the_log(self, acts: Acts) -> None:
+        """Let a line of the log name the key that will sign it; the old key's next checkpoint vouches for it."""
+        public_key = self._next_log_key()
+        acts.note(KEY, "key", LOG_KEY, digests={"vkey": key_digest(public_key)})
+        # A crash here leaves a named key that no checkpoint verifies with yet; it is named once more.
+        open_log(self._folder).add_key(public_key)
+
+    def _next_log_key(self) -> bytes:
+        return bytes.fromhex(keyring.recipient(self._folder.keys, LOG_KEY))
+
     @contextmanager
-    def _nobody_at_work(self) -> Iterator[None]:
-        """Hold the locks of every job of this registry; Refused R_JOB_AT_WORK while one is held."""
+    def _nobody_at_work(self, name: str) -> Iterator[None]:
+        """Hold the locks of every job that may have this key; Refused R_JOB_AT_WORK while one is held."""
+        registries = sorted(self._settings.registries) if name in SERVER_KEYS else [self._registry]
         with ExitStack() as held:
-            for job in DOERS:
+            for job, registry in product(DOERS, registries):
                 try:
-                    held.enter_context(durable.lock(self._folder.locks / f"{job}@{self._registry}.lock"))
+                    held.enter_context(durable.lock(self._folder.locks / f"{job}@{registry}.lock"))
                 except Halt as halt:
                     if halt.code != "H_LOCKED":
                         raise

@@ -8,15 +8,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from enclave import durable
+from enclave.audit.chain import KEY, key_digest
+from enclave.audit.checkpoint import verify
 from enclave.audit.record import Phase
+from enclave.audit.signed_note import vkey_of
 from enclave.control.database import Control
 from enclave.control.drops import drops_of
 from enclave.control.institutions import Role, institutions_of
 from enclave.control.releases import drafts_over, newest_site
 from enclave.crypto import age
-from enclave.crypto.keyring import Keyring
+from enclave.crypto.keyring import Keyring, halves
 from enclave.crypto.secret import Secret
-from enclave.errors import Refused, explain
+from enclave.errors import Halt, Refused, explain
 from enclave.flow import Act, DropState, ReleaseState
 from enclave.folders import WorkingFolder
 from enclave.grants import Folder
@@ -27,7 +30,7 @@ explain(
     "Something is left that only the old key opens or signs; it would be lost with it.",
     "`viewing`: decide the drafts of `enclave release list --waiting`, read or let pass answers to re-identifications. "
     "`intake`, `nettskjema`: decide forms that wait, and run `admit` until `drop list` shows none as collected. "
-    "`bundle-sign`: run the job `seal`.",
+    "`bundle-sign`: run the job `seal`. `audit-sign`: run the job `checkpoint`; the old key vouches for the next.",
 )
 explain(
     "R_KEY_TOLD",
@@ -72,10 +75,29 @@ def require_unneeded(folder: WorkingFolder, registry: str, name: str) -> None:
     elif name == "bundle-sign":
         site = newest_site(control, registry)
         left = int(site is not None and durable.digests(lies.folder(Folder.SITE)) != dict(site.sealed or {}))
+    elif name == "audit-sign":
+        left = int(not _is_vouched_for(folder))
     else:
         left = 0
     if left:
         raise Refused("R_KEY_NEEDED", place=f"{name}: {left}")
+
+
+def _is_vouched_for(folder: WorkingFolder) -> bool:
+    """Whether a checkpoint by the old signing key covers the line that names the next: who has the old can follow."""
+    log = open_log(folder)
+    old, *others = halves(folder.keys, "audit-sign")
+    if not others:
+        return True  # a kill came when its public half had taken the old one's place: it was asked before that
+    following = others[0]
+    named = [entry.seq for entry in log.entries(KEY) if entry.digests["vkey"] == key_digest(bytes.fromhex(following))]
+    note = log.newest_checkpoint()
+    if not named or note is None:
+        return False
+    try:
+        return verify(note, vkey_of(log.origin, bytes.fromhex(old))).size > named[0]
+    except Halt:
+        return False  # signed by the next key alone, or by an even older one
 
 
 def drafts_under(control: Control, registry: str, drafts: Path, key: Secret, *waiting: ReleaseState) -> int:

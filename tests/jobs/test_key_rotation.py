@@ -1,5 +1,7 @@
 """The rotation drill of every key that others seal to, sign for or log in with, with everything in flight."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from enclave import durable
+from enclave.audit.export import export
 from enclave.audit.record import Phase
 from enclave.cli import client
 from enclave.control.drops import drops_of
@@ -15,7 +18,7 @@ from enclave.control.loans import find_loan
 from enclave.control.requests import find_request
 from enclave.crypto import age, keyring, openpgp, sshsig
 from enclave.crypto.key_register import registered
-from enclave.crypto.key_rotation import earlier_halves
+from enclave.crypto.key_rotation import KEPT_FOR_THE_OLD, earlier_halves
 from enclave.crypto.keyring import KEY_KINDS, NEXT, OPENING, Keyring, Kind
 from enclave.crypto.keystore import Keystore, unwrap_identity
 from enclave.crypto.secret import Secret
@@ -25,16 +28,16 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind as DraftKind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
-from enclave.terminal.key_desk import ROTATED
 from enclave.terminal.key_needs import HELD_OUTSIDE, MOVED_BY
 from enclave.terminal.reception import Reception
 from enclave.terminal.reidentification import ReidentificationDesk, Why
+from enclave.wiring import SERVER_KEYS, open_log
 from jobs.schedule import JOBS
 from tests.jobs.clinics import CLOSED, COURSES, LENDER, OLD, REGISTRY, TODAY, InProcess, Server
 from tests.jobs.test_rotation import desk, same, told
 from tests.kills.forks import Forks, Request
 
-PAIRS = tuple(name for name in ROTATED if KEY_KINDS[name] is not Kind.SYMMETRIC)
+PAIRS = tuple(name for name in KEY_KINDS if KEY_KINDS[name] is not Kind.SYMMETRIC)
 USED_LOAN, OPEN_LOAN = "nav-1", "nav-2"
 AFTER_RETENTION = 40
 
@@ -85,9 +88,9 @@ def forks() -> Iterator[Forks]:
         yield started
 
 
-def keys_folder(server: Server) -> Path:
-    """Where the keys of the registry lie."""
-    return server.folder.registry(REGISTRY).keys
+def keys_folder(server: Server, name: str = "") -> Path:
+    """Where the keys of the registry, or one of the server's own, lie."""
+    return server.folder.keys if name in SERVER_KEYS else server.folder.registry(REGISTRY).keys
 
 
 def lend(server: Server) -> None:
@@ -132,7 +135,7 @@ def ask_who(server: Server) -> str:
 
 def private(server: Server, name: str) -> Secret:
     """The private key in use."""
-    return Keyring(keys_folder(server), frozenset({name})).get(name)
+    return Keyring(keys_folder(server, name), frozenset({name})).get(name)
 
 
 def outcomes(server: Server) -> list[str]:
@@ -162,6 +165,13 @@ def is_verified(server: Server, institution: str, kind: DraftKind, signers: byte
     return who == f"enclave@{REGISTRY}"
 
 
+def verify_alone(exported: Path) -> int:
+    """What the auditor's own program says of an exported log."""
+    words = ("log.jsonl", "--checkpoints", "checkpoints", "--vkey", "vkey")
+    command = [sys.executable, "-I", "-S", "verify.py", *words]
+    return subprocess.run(command, cwd=exported, capture_output=True).returncode
+
+
 def test_the_drill(in_flight: InFlight) -> None:
     """Pseudonyms, joins, recipients are the same; what was in flight arrived; old keys open nothing that came after."""
     server = in_flight.server
@@ -169,8 +179,9 @@ def test_the_drill(in_flight: InFlight) -> None:
     before, signers_before = told(server), kit(server, "alfa")["allowed_signers"]
     old = {name: private(server, name) for name in PAIRS}
     sealed_before = sealed_files(server)
+    vkey_before = (server.folder.outbox / "vkey").read_bytes()
 
-    for name in ROTATED:
+    for name in KEY_KINDS:
         desk(server).rotate(name)
     signers = kit(server, "alfa")["allowed_signers"]
     assert is_verified(server, "alfa", DraftKind.RECEIPT, signers)
@@ -190,7 +201,7 @@ def test_the_drill(in_flight: InFlight) -> None:
     server.run("rights", "checkpoint", "seal", "deliver")
     assert find_request(server.control, in_flight.asked).state is RequestState.DONE
     server.run("destroy", "admit", days=AFTER_RETENTION)
-    for name in ROTATED:
+    for name in KEY_KINDS:
         assert desk(server).retire(name, told=True) == 2
 
     terminal = ReidentificationDesk(server.folder, read_settings(server.folder.settings), REGISTRY)
@@ -205,6 +216,10 @@ def test_the_drill(in_flight: InFlight) -> None:
     assert is_verified(server, "beta", DraftKind.RECEIPT, newest)
     assert is_verified(server, "alfa", DraftKind.OWN_RECORDS, newest)
     assert same(told(server), before)
+    old_vkey, exported = vkey_before.decode().strip(), server.root / "exported"
+    export(open_log(server.folder), exported)
+    assert (exported / "vkey").read_text().splitlines()[0] == old_vkey
+    assert verify_alone(exported) == 0
 
     assert all(private(server, name) != old[name] for name in PAIRS)
     came_after = [content for path, content in sealed_files(server).items() if path not in sealed_before]
@@ -319,8 +334,8 @@ def test_wrapping_anew_can_be_killed_anywhere(server: Server, forks: Forks) -> N
 @pytest.mark.parametrize(
     ("name", "step"),
     [
-        *[("bundle-sign", 9), ("viewing", 15), ("drafts", 17)],
-        *(pytest.param(name, 1, marks=[pytest.mark.long]) for name in ROTATED),
+        *[("bundle-sign", 9), ("audit-sign", 11), ("viewing", 15), ("drafts", 17)],
+        *(pytest.param(name, 1, marks=[pytest.mark.long]) for name in KEY_KINDS),
     ],
 )
 def test_both_commands_can_be_killed_anywhere(in_flight: InFlight, forks: Forks, name: str, step: int) -> None:
@@ -333,8 +348,9 @@ def test_both_commands_can_be_killed_anywhere(in_flight: InFlight, forks: Forks,
     server.run("checkpoint", "rights", "seal")
     if name == "quarantine":
         server.run("destroy", days=AFTER_RETENTION)
-    files = {path.name for path in keys_folder(server).iterdir()}
-    first = keyring.public(keys_folder(server), name) if name in PAIRS else ""
+    folder = keys_folder(server, name)
+    files = {path.name for path in folder.iterdir()}
+    first = keyring.public(folder, name) if name in PAIRS else ""
     for command in ("rotate", "retire"):
         request = Request(str(server.folder.root), command, key=name)
         with server.undone():
@@ -347,14 +363,14 @@ def test_both_commands_can_be_killed_anywhere(in_flight: InFlight, forks: Forks,
                 finish(server, name)
                 everything_opens(server)
                 assert told_by_the_log(server, name) == {Act.KEY_DRAW, Act.KEY_RETIRE}
-                assert registered(keys_folder(server))[name].version == 2
-                kept = {"bundle-sign.earlier.pub"} if name == "bundle-sign" else set()
-                assert {path.name for path in keys_folder(server).iterdir()} == files | kept
-                if name == "bundle-sign":
-                    assert earlier_halves(keys_folder(server), name) == (first,)
+                assert registered(folder)[name].version == 2
+                kept = {f"{name}.earlier.pub"} if name in KEPT_FOR_THE_OLD else set()
+                assert {path.name for path in folder.iterdir()} == files | kept
+                assert earlier_halves(folder, name) == ((first,) if kept else ())
+                server.run("checkpoint")
         assert forks.run(request).code == 0
-        if command == "rotate" and name in MOVED_BY:
-            server.run(MOVED_BY[name])
+        if command == "rotate":
+            server.run("checkpoint", *([MOVED_BY[name]] if name in MOVED_BY else []))
 
 
 def told_by_the_log(server: Server, name: str) -> set[str]:
@@ -368,13 +384,12 @@ def told_by_the_log(server: Server, name: str) -> set[str]:
 
 def finish(server: Server, name: str) -> None:
     """Type on after a kill, as the standing of the key and the refusals say."""
-    if registered(keys_folder(server))[name].version == 1:
+    if registered(keys_folder(server, name))[name].version == 1:
         try:
             desk(server).rotate(name)
         except Refused as why:
             assert why.code == "R_KEY_IN_ROTATION"  # noqa: PT017  it may be, or not, by the place of the kill
-        if name in MOVED_BY:
-            server.run(MOVED_BY[name])
+        server.run("checkpoint", *([MOVED_BY[name]] if name in MOVED_BY else []))
     try:
         desk(server).retire(name, told=True)
     except Refused as why:
@@ -387,7 +402,8 @@ def everything_opens(server: Server) -> None:
         wiring = server.wiring(job)
         assert "keys" in repr(wiring.keys) + repr(wiring.server_keys)
     for name in PAIRS:
-        half, held = keyring.recipient(keys_folder(server), name), Keyring(keys_folder(server), frozenset({name}))
+        half = keyring.recipient(keys_folder(server, name), name)
+        held = Keyring(keys_folder(server, name), frozenset({name}))
         if KEY_KINDS[name] is Kind.AGE:
             assert age.open(age.seal(b"new", [half]), *held.opening(name)) == b"new"
         elif KEY_KINDS[name] in OPENING:

@@ -102,8 +102,8 @@ def mounted(unit: Settings, setting: str) -> set[Path]:
     written = unit.get(f"Service.{setting}", [])
     assert len(written) == len(set(written))
     optional = {path for path in written if path.startswith("-")}
-    assert all(re.search(r"/(registry|vault)\.db(-journal)?$|\.next\.pub$", path) for path in optional)
-    assert {path for path in written if path.endswith(".next.pub")} <= optional
+    assert all(re.search(r"/(registry|vault)\.db(-journal)?$|\.(next|earlier)\.pub$", path) for path in optional)
+    assert {path for path in written if path.endswith((".next.pub", ".earlier.pub"))} <= optional
     return {Path(path.removeprefix("-")) for path in written}
 
 
