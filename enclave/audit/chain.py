@@ -122,15 +122,13 @@ class Chain:
         elif stored.intent_seq is not None:
             del self.open_intents[stored.intent_seq]
         elif stored.act in (CREATED, KEY):
-            self.keys.add(stored.digests["vkey"])
+            self.keys |= {digest for name, digest in stored.digests.items() if name == "vkey"}
         elif stored.act == TORN_TAIL:
             self.noted_tails.add((stored.counts["at"], stored.digests["tail"]))
         elif stored.act in (HALT, RECOVER):
             self.halt = stored.reason if stored.act == HALT else ""
 
     def _follows(self, stored: StoredEntry) -> bool:
-        if stored.act in (CREATED, KEY) and "vkey" not in stored.digests:
-            return False
         if self.first is None:
             return (stored.act, stored.phase, stored.seq, stored.prev) == (CREATED, Phase.NOTE, 0, FIRST_PREV)
         if stored.act == TORN_TAIL and not ("at" in stored.counts and "tail" in stored.digests):

@@ -30,7 +30,8 @@ explain(
     "Something is left that only the old key opens or signs; it would be lost with it.",
     "`viewing`: decide the drafts of `enclave release list --waiting`, read or let pass answers to re-identifications. "
     "`intake`, `nettskjema`: decide forms that wait, and run `admit` until `drop list` shows none as collected. "
-    "`bundle-sign`: run the job `seal`. `audit-sign`: run the job `checkpoint`; the old key vouches for the next.",
+    "`bundle-sign`: run the job `seal`. `audit-sign`: run the job `checkpoint`; the old key vouches for the next "
+    "(where `recover` began a new log meanwhile, `key rotate` first).",
 )
 explain(
     "R_KEY_TOLD",
@@ -90,7 +91,9 @@ def _is_vouched_for(folder: WorkingFolder) -> bool:
     if not others:
         return True  # a kill came when its public half had taken the old one's place: it was asked before that
     following = others[0]
-    named = [entry.seq for entry in log.entries(KEY) if entry.digests["vkey"] == key_digest(bytes.fromhex(following))]
+    named = [
+        entry.seq for entry in log.entries(KEY) if entry.digests.get("vkey") == key_digest(bytes.fromhex(following))
+    ]
     note = log.newest_checkpoint()
     if not named or note is None:
         return False

@@ -12,11 +12,14 @@ import pytest
 
 from enclave.audit import signed_note
 from enclave.audit.acts import Acts
+from enclave.audit.chain import key_digest
 from enclave.audit.export import export
 from enclave.audit.log import FileLog, create, open_log
 from enclave.crypto.secret import Secret
 
 SEED = Secret(bytes(range(32)))
+NEXT_SEED = Secret(bytes(range(1, 33)))
+"""Of the key that replaces the first."""
 
 
 @dataclass
@@ -63,6 +66,13 @@ def fill(log: FileLog, count: int) -> None:
     for number in range(count):
         with acts.act("drop.settle", "drop", str(uuid.uuid4()), counts={"rows": number}) as opened:
             opened.add(rows=number)
+
+
+def name_next_key(log: FileLog) -> None:
+    """A line names the key that will replace the first, and checkpoints verify with it too."""
+    public_key = signed_note.public_key_of(NEXT_SEED)
+    acts_of(log).note("log.key", "key", "audit-sign", digests={"vkey": key_digest(public_key)})
+    log.add_key(public_key)
 
 
 @pytest.fixture

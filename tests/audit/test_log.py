@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from enclave import durable
-from enclave.audit import signed_note, verify
-from enclave.audit.chain import Chain
+from enclave.audit import checkpoint, signed_note, verify
+from enclave.audit.chain import Chain, key_digest
 from enclave.audit.log import CLOCK_ACCEPTED, FileLog, create, open_log
 from enclave.audit.record import Entry, Phase, Position, leaf_hash
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt
-from tests.audit.conftest import SEED, House, Ticking, acts_of, fill
+from tests.audit.conftest import NEXT_SEED, SEED, House, Ticking, acts_of, fill, name_next_key
 
 NOTE = Entry(act="server.started", phase=Phase.NOTE, actor="server")
 
@@ -201,6 +201,51 @@ def test_the_key_cannot_be_exchanged(house: House) -> None:
     (house.folder / "vkey").write_bytes(b"\xff\xfe")
     with pytest.raises(Halt, match="H_CHECKPOINT"):
         house.open()
+
+
+def test_a_key_that_a_line_names_takes_over(house: House) -> None:
+    """Both sign, then the new one alone; every checkpoint verifies, also after a bookmark and by the verifier."""
+    log = house.open()
+    first = log.vkey
+    log.sign_checkpoint(SEED)
+    name_next_key(log)
+    name_next_key(log)  # a kill came: it is named once more, and listed once
+    both = log.sign_checkpoint(SEED, NEXT_SEED)
+    listed = log.vkey.split("\n")
+    assert (listed[0], len(listed)) == (first, 2)
+    assert checkpoint.verify(both, listed[0]) == checkpoint.verify(both, listed[1])
+    fill(log, 1)
+    alone = log.sign_checkpoint(NEXT_SEED)
+    with pytest.raises(Halt, match="H_CHECKPOINT"):
+        checkpoint.verify(alone, listed[0])
+    assert checkpoint.verify(alone, house.open().vkey).size == checkpoint.verify(alone, listed[1]).size
+    (house.folder / "bookmark").unlink()
+    fill(house.open(), 1)
+    assert faults(house) == []
+
+
+def test_a_key_that_no_line_names_signs_nothing(house: House) -> None:
+    """Neither its seed nor a line of `vkey` is enough; and a line without a digest is none of this log."""
+    log = house.open()
+    public_key = signed_note.public_key_of(NEXT_SEED)
+    for attempt in (lambda: log.add_key(public_key), lambda: log.sign_checkpoint(SEED, NEXT_SEED)):
+        with pytest.raises(Halt, match="H_CHECKPOINT"):
+            attempt()
+    with (house.folder / "vkey").open("a") as file:
+        file.write(signed_note.vkey_of(log.origin, public_key) + "\n")
+    with pytest.raises(Halt, match="H_CHECKPOINT"):
+        house.open()
+
+
+def test_only_a_note_with_a_digest_names_a_key(house: House) -> None:
+    """A note without one, or an intent with one, names none, here as in the verifier."""
+    log = house.open()
+    digest = {"vkey": key_digest(signed_note.public_key_of(NEXT_SEED))}
+    log.record(Entry(act="log.key", phase=Phase.NOTE, actor="server"))
+    with acts_of(log).act("log.key", "key", "audit-sign", digests=digest):
+        pass
+    assert len(house.open().named_keys()) == 1
+    assert verify.verify_log(house.file.read_bytes(), verify.read_keys(log.vkey), {}, {})[0].named == {}
 
 
 def test_a_seed_of_another_log_signs_nothing(house: House) -> None:

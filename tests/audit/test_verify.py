@@ -15,7 +15,7 @@ from enclave.audit.export import consistency, export, prove
 from enclave.audit.record import leaf_hash
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, Refused
-from tests.audit.conftest import SEED, House, acts_of, fill
+from tests.audit.conftest import NEXT_SEED, SEED, House, acts_of, fill, name_next_key
 
 Alone = Callable[..., subprocess.CompletedProcess[str]]
 LOG = ("log.jsonl", "--checkpoints", "checkpoints", "--vkey", "vkey")
@@ -147,6 +147,51 @@ def test_an_older_checkpoint_of_the_same_history_agrees(exported: Path, tmp_path
     shutil.rmtree(exported / "checkpoints")
     done = verify_alone(exported, "log.jsonl", "--vkey", "vkey", "--older", kept)
     assert done.returncode == 0, done.stdout
+
+
+def test_whoever_has_the_first_key_follows_to_the_next(house: House, tmp_path: Path, verify_alone: Alone) -> None:
+    """A checkpoint by the first key covers the line that names the next, which alone signed the last checkpoint."""
+    log, out = house.open(), tmp_path / "export"
+    first = log.vkey
+    fill(log, 1)
+    name_next_key(log)
+    log.sign_checkpoint(SEED, NEXT_SEED)
+    fill(log, 1)
+    log.sign_checkpoint(NEXT_SEED)
+    export(log, out)
+    assert (out / "vkey").read_text().startswith(first)
+    assert verify_alone(out, *LOG).returncode == 0
+
+    (out / "first").write_text(first)
+    alone = verify_alone(out, *LOG[:-1], "first")
+    assert (alone.returncode, alone.stdout.count("FEIL")) == (4, 1)
+    assert "loggen nevner en nøkkel som ikke er oppgitt" in alone.stdout
+    assert verify_alone(out, "--proof", written(out, prove(log, 2)), "--vkey", "vkey").returncode == 0
+
+
+def test_a_key_that_nobody_vouches_for_is_not_taken(house: House, tmp_path: Path, verify_alone: Alone) -> None:
+    """A thief of the folder names a key of its own and signs with it: without the first key's checkpoint it is told."""
+    log, out = house.open(), tmp_path / "export"
+    fill(log, 1)
+    log.sign_checkpoint(SEED)
+    name_next_key(log)
+    log.sign_checkpoint(NEXT_SEED)
+    export(log, out)
+    done = verify_alone(out, *LOG)
+    assert done.returncode == 4
+    assert "FEIL  VKEY" in done.stdout
+
+    log.sign_checkpoint(SEED)
+    fill(log, 1)
+    log.sign_checkpoint(SEED, NEXT_SEED)
+    export(log, out)
+    assert verify_alone(out, *LOG).returncode == 0
+
+
+def written(folder: Path, content: bytes) -> str:
+    """A file with this content, in the folder in which the verifier runs."""
+    (folder / "line.tlog-proof").write_bytes(content)
+    return "line.tlog-proof"
 
 
 def test_a_key_that_is_not_the_logs_verifies_nothing(exported: Path, verify_alone: Alone) -> None:

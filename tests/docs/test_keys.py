@@ -9,12 +9,11 @@ from pathlib import Path
 from enclave.crypto.key_register import registered
 from enclave.crypto.keyring import KEY_KINDS, Keyring, Kind
 from enclave.terminal.escrow import ESCROWED
-from enclave.wiring import SERVER_KEYS
 from tests.jobs.working import REGISTRY, founded
 
 ROOT = Path(__file__).parents[2]
 LIFE = re.findall(r"(?m)^ +\$ (.+)$", (ROOT / "keys" / "README").read_text(encoding="utf-8"))
-PAIRS = {name for name, kind in KEY_KINDS.items() if kind is not Kind.SYMMETRIC} - SERVER_KEYS
+PAIRS = {name for name, kind in KEY_KINDS.items() if kind is not Kind.SYMMETRIC}
 TWO_PEOPLE = "cat papers/share-3.txt papers/share-1.txt"
 
 
@@ -36,9 +35,10 @@ def test_the_life_of_the_keys_can_be_walked(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
 
     now, restored = (Keyring(place, frozenset(ESCROWED)) for place in (keys, tmp_path / "restored"))
-    assert len(LIFE) == 31
+    assert len(LIFE) == 34
     assert {line.split()[-1] for line in LIFE if " key retire " in line} == {"vault-data", *PAIRS}
-    assert all(registered(keys)[name].version == 2 for name in ("vault-data", *PAIRS))
-    assert not list(keys.glob("*.next.*"))
+    versions = {**registered(keys), **registered(folder.keys)}
+    assert all(versions[name].version == 2 for name in ("vault-data", *PAIRS))
+    assert not list(folder.keys.rglob("*.next.*"))
     assert all(now.get(name) == restored.get(name) for name in ESCROWED)
     assert now.get("vault-data") != first

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from enclave import durable
+from enclave.audit.chain import key_digest
 from enclave.audit.export import export
 from enclave.audit.record import Phase
 from enclave.cli import client
@@ -291,6 +292,26 @@ def test_a_request_that_nobody_signs_can_be_cancelled(in_flight: InFlight) -> No
     assert desk(server).retire("rights") == 2
     requests = server.folder.registry(REGISTRY).folder(Folder.REQUESTS)
     assert not list(requests.glob("*.age"))
+
+
+def test_a_key_that_a_job_named_in_the_log_is_never_vouched_for(server: Server) -> None:
+    """Every job can write to the log; a line that names a key which is none of the server's stops the signing."""
+    digest = key_digest(bytes(32))
+    server.wiring("give_back").acts.note("log.key", "key", "audit-sign", digests={"vkey": digest})
+    with pytest.raises(Halt, match="H_LOG_KEY"):
+        server.run("checkpoint")
+
+
+def test_the_old_signing_key_vouches_for_the_next_before_it_goes(server: Server) -> None:
+    """Until a checkpoint by the old one covers the line that names the next, the old one is not retired."""
+    desk(server).rotate("audit-sign")
+    with pytest.raises(Refused, match="R_KEY_IN_ROTATION"):
+        desk(server).rotate("audit-sign")
+    assert refusal(server, "audit-sign") == "R_KEY_NEEDED"
+    server.run("checkpoint")
+    assert desk(server).retire("audit-sign") == 2
+    server.run("checkpoint", "destroy", "checkpoint")
+    assert len((server.folder.outbox / "vkey").read_text().splitlines()) == 2
 
 
 def test_a_destroyed_loan_is_not_wrapped_again(server: Server) -> None:
