@@ -125,9 +125,14 @@ def kit(server: Server, clinic: str) -> dict[str, bytes]:
     return {file.name: file.content for file in reception.write_kit(clinic, out, TODAY).files}
 
 
+def answered(server: Server) -> ReidentificationDesk:
+    """The terminal that asks who somebody is, and is answered."""
+    return ReidentificationDesk(server.folder, read_settings(server.folder.settings), REGISTRY)
+
+
 def ask_who(server: Server) -> str:
     """Ask who two people are; the project lead has not signed it yet."""
-    terminal = ReidentificationDesk(server.folder, read_settings(server.folder.settings), REGISTRY)
+    terminal = answered(server)
     names = server.wiring("rights").vault.find([OLD[0].person])["pseudonym"].to_list()
     until = TODAY + timedelta(days=60)
     asked = [name.hex() for name in names]
@@ -205,8 +210,7 @@ def test_the_drill(in_flight: InFlight) -> None:
     for name in KEY_KINDS:
         assert desk(server).retire(name, told=True) == 2
 
-    terminal = ReidentificationDesk(server.folder, read_settings(server.folder.settings), REGISTRY)
-    ((_, number, _),) = terminal.show_reidentified(in_flight.asked)
+    ((_, number, _),) = answered(server).show_reidentified(in_flight.asked)
     assert number == OLD[0].person
     assert same(told(server), before)
     assert is_verified(server, "alfa", DraftKind.OWN_RECORDS, signers_before)
@@ -367,6 +371,7 @@ def test_both_commands_can_be_killed_anywhere(in_flight: InFlight, forks: Forks,
     server.desk.decide_release(rows.release_id, ReleaseState.APPROVED)
     server.desk.approve_request(in_flight.asked, server.sign(in_flight.asked))
     server.run("checkpoint", "rights", "seal")
+    answered(server).show_reidentified(in_flight.asked)
     if name == "quarantine":
         server.run("destroy", days=AFTER_RETENTION)
     folder = keys_folder(server, name)
