@@ -43,9 +43,9 @@ explain(
 )
 explain(
     "H_NEXT_KEY_MISSING",
-    "New things are sealed to a key that is about to replace another, and this job was not handed its private half.",
-    "Under systemd, seal NAME.next.key as a credential of every job that has NAME.key; the next run then goes on. Else "
-    "restore the file: it is the only one that opens what was sealed since `enclave key rotate`.",
+    "Things are sealed to both halves of a key that is being replaced, and this job was not handed both private ones.",
+    "Under systemd, seal NAME.next.key as a further credential of every job that has NAME.key, until the old one is "
+    "retired; the next run then goes on. Else restore the file: nothing else opens what is sealed to it.",
 )
 
 
@@ -136,26 +136,21 @@ class Keyring:
         """Halt where a key is not its public half's, or one that others seal to by now is not held."""
         kind = KEY_KINDS[name]
         held = [public_of(kind, key).split() for key in (self._keys[name], self._next.get(name)) if key is not None]
-        # Credentials may come without their public half; where it is there, it must be this key's.
-        stated, following = (
-            read_public(self._halves, f"{name}{suffix}").split()
-            if kind is not Kind.SYMMETRIC and os.path.lexists(self._halves / f"{name}{suffix}.pub")
-            else None
-            for suffix in ("", NEXT)
-        )
-        if stated is None:
-            return
-        # An SSH public line may have a comment behind it.
-        stated, following = stated[: len(held[0])], following and following[: len(held[0])]
+        present, following = (self._stated(f"{name}{suffix}", len(held[0])) for suffix in ("", NEXT))
         # While the next key is put in its predecessor's place, old private half and new public one stand together.
-        if held[0] not in (stated, following) and stated not in held:
+        if present is not None and held[0] not in (present, following) and present not in held:
             raise Halt("H_KEY_WRONG", place=f"{name}.pub")
         if following is None:
             return
-        if len(held) > 1 and held[1] not in (following, stated):
+        if len(held) > 1 and held[1] not in (following, present):
             raise Halt("H_KEY_WRONG", place=f"{name}{NEXT}.pub")
-        if kind in OPENING and following not in held:
-            raise Halt("H_NEXT_KEY_MISSING", place=f"{name}{NEXT}.key")
+        if kind in OPENING and not all(half in held for half in (present, following) if half is not None):
+            raise Halt("H_NEXT_KEY_MISSING", place=name)
+
+    def _stated(self, stem: str, words: int) -> list[str] | None:
+        """The words of a public half, without an SSH comment; None where there is none, as beside credentials."""
+        there = os.path.lexists(self._halves / f"{stem}.pub")
+        return read_public(self._halves, stem).split()[:words] if words and there else None
 
     def __repr__(self) -> str:
         return f"Keyring({len(self._keys)} keys)"

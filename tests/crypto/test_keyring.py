@@ -232,6 +232,13 @@ def test_a_key_that_others_seal_to_must_be_held(keys: Path, tmp_path: Path) -> N
     following.write_bytes((keys / following.name).read_bytes())
     following.chmod(0o600)
     held = Keyring(credentials, frozenset({"quarantine"}), keys)
+    # Handed over in the old one's place too early, it does not open what was sealed before.
+    first = credentials / "quarantine.key"
+    kept = first.read_bytes()
+    first.write_bytes(following.read_bytes())
+    with pytest.raises(Halt, match="H_NEXT_KEY_MISSING"):
+        Keyring(credentials, frozenset({"quarantine"}), keys)
+    first.write_bytes(kept)
     # The server's own folder goes on; the credentials are replaced a little later.
     put_next_in_place(keys, "quarantine")
     clear_replaced(keys, "quarantine")

@@ -29,6 +29,7 @@ from enclave.grants import Folder
 from enclave.model.draft import Kind as DraftKind
 from enclave.model.loan import LoanAgreement
 from enclave.settings import read_settings
+from enclave.terminal.doctor import examine
 from enclave.terminal.key_needs import HELD_OUTSIDE, MOVED_BY
 from enclave.terminal.reception import Reception
 from enclave.terminal.reidentification import ReidentificationDesk, Why
@@ -276,6 +277,8 @@ def test_a_job_without_the_next_private_half_does_not_run(server: Server) -> Non
         server.run("admit")
     with pytest.raises(Halt, match="H_KEY_MISSING"):
         desk(server).rotate("quarantine")
+    findings = {one.what: one.well for one in examine(server.folder, read_settings(server.folder.settings))}
+    assert (findings["key kar/quarantine"], findings["key kar/drafts"]) == (False, True)
     durable.write(following, content)
     server.run("admit")
     assert outcomes(server) == ["admitted", "lent"]
