@@ -359,6 +359,39 @@ def test_wrapping_anew_can_be_killed_anywhere(server: Server, forks: Forks) -> N
             assert {path.name for path in lies.iterdir()} == {f"{USED_LOAN}.destroyed", f"{OPEN_LOAN}.age"}
 
 
+@pytest.mark.parametrize("name", ["drafts", "quarantine", "rights"])
+def test_the_end_of_waiting_can_be_killed_anywhere(in_flight: InFlight, forks: Forks, name: str) -> None:
+    """Killed at the effects of closing its request, the rotation of a key is done by the next run, and once."""
+    server, job = in_flight.server, MOVED_BY[name]
+    settle(in_flight)
+    server.run("destroy", days=AFTER_RETENTION)
+    server.run("checkpoint", "seal")  # the certificates
+    request_id = desk(server).rotate(name)
+    with server.undone():
+        whole = forks.run(Request(str(server.folder.root), job))
+    assert whole.code == 0, whole.output
+    for effect in range(max(1, len(whole.effects) - 13), len(whole.effects) + 1, 3):
+        with server.undone():
+            assert forks.run(Request(str(server.folder.root), job, at=effect)).killed
+            server.run(job)
+            assert find_request(server.control, request_id).state is RequestState.DONE
+            log = server.wiring(job).log
+            closed = [one for one in log.entries(Act.REQUEST_CLOSE) if one.object_id == request_id]
+            assert sum(one.phase in (Phase.DONE, Phase.RECOVERED) for one in closed) == 1
+            assert desk(server).retire(name) == 2
+
+
+def settle(in_flight: InFlight) -> None:
+    """Let everything that is in flight arrive."""
+    server = in_flight.server
+    server.run("admit")
+    (rows,) = server.releases(DraftKind.OWN_RECORDS)
+    server.desk.decide_release(rows.release_id, ReleaseState.APPROVED)
+    server.desk.approve_request(in_flight.asked, server.sign(in_flight.asked))
+    server.run("checkpoint", "rights", "seal")
+    answered(server).show_reidentified(in_flight.asked)
+
+
 @pytest.mark.parametrize(
     ("name", "step"),
     [
@@ -369,12 +402,7 @@ def test_wrapping_anew_can_be_killed_anywhere(server: Server, forks: Forks) -> N
 def test_both_commands_can_be_killed_anywhere(in_flight: InFlight, forks: Forks, name: str, step: int) -> None:
     """After a kill every job's keys load and what is sealed opens; typed again, all is as if there had been no kill."""
     server = in_flight.server
-    server.run("admit")
-    (rows,) = server.releases(DraftKind.OWN_RECORDS)
-    server.desk.decide_release(rows.release_id, ReleaseState.APPROVED)
-    server.desk.approve_request(in_flight.asked, server.sign(in_flight.asked))
-    server.run("checkpoint", "rights", "seal")
-    answered(server).show_reidentified(in_flight.asked)
+    settle(in_flight)
     if name == "quarantine":
         server.run("destroy", days=AFTER_RETENTION)
     folder = keys_folder(server, name)

@@ -39,6 +39,9 @@ KILLED_ELSEWHERE = {
     ("release", Act.EXTRACT_DRAFT): "tests/jobs/test_extract.py",
     ("release", Act.REQUEST_CLOSE): "tests/jobs/test_extract.py",
     ("rights", Act.RECIPIENT_KEY): "tests/jobs/test_loan_order.py",
+    ("link", Act.LOAN_REWRAP): "tests/jobs/test_key_rotation.py",
+    ("admit", Act.REQUEST_CLOSE): "tests/jobs/test_key_rotation.py",
+    ("seal", Act.REQUEST_CLOSE): "tests/jobs/test_key_rotation.py",
     ("rights", Act.VAULT_REKEY): "tests/jobs/test_rotation.py",
     ("rights", Act.REGISTRY_REKEY): "tests/jobs/test_rotation.py",
 }
