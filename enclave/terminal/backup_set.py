@@ -59,7 +59,9 @@ _IN_SETS: tuple[tuple[Which, re.Pattern[str]], ...] = (
     # Public halves; and the master key's private one, which is sealed with what stands on the three papers only.
     (
         "registry",
-        re.compile(r"keys/([a-z][a-z0-9_]*/)?([a-z-]+\.pub|register\.json|known_hosts|escrow\.identity\.age)"),
+        re.compile(
+            r"keys/([a-z][a-z0-9_]*/)?([a-z-]+(\.next|\.earlier)?\.pub|register\.json|known_hosts|escrow\.identity\.age)"
+        ),
     ),
     # Sealed to keys of jobs: whom a request is about, and what institutions are told under their own references. An
     # answer that names people (ID.answer.age) is gone in an hour and must not come back.

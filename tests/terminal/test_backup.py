@@ -73,6 +73,9 @@ def test_what_is_in_which_set(server: Server, sealed: Path) -> None:
     folders = {name.split("/")[0] for name in (*registry, *vault)}
     assert folders == {MANIFEST, "audit", "control.db", "enclave.toml", "keys", "outbox", "registries"}
     assert not [name for name in registry if set_of(name) == "vault"]
+    halves = ("keys/kar/quarantine.next.pub", "keys/kar/bundle-sign.earlier.pub", "keys/audit-sign.next.pub")
+    assert [set_of(name) for name in halves] == ["registry"] * 3
+    assert [set_of(name.replace(".pub", ".key")) for name in halves] == [None] * 3
 
 
 def test_no_key_no_passphrase_and_nothing_of_the_keystore_is_in_either(server: Server, sealed: Path) -> None:
