@@ -17,7 +17,6 @@ from enclave.terminal.status import look
 from enclave.wiring import utc_now
 from jobs.confine import landlock_version
 from jobs.road import run_once
-from jobs.schedule import JOBS
 from jobs.scheduler import run_scheduler
 
 app = typer.Typer(help="The server as a whole: these stand at the top level.")
@@ -144,7 +143,7 @@ def backup(
     from enclave.terminal.backup import back_up
 
     session = open_session(context)
-    made = back_up(session.folder, session.settings, JOBS, folder)
+    made = back_up(session.folder, session.settings, folder)
     say(f"backup {made.manifest}")
     for path in made.files:
         say(f"sealed {path}")
@@ -170,7 +169,7 @@ def restore_backup(
     if signature is None:
         typer.echo(statement(session.folder, session.settings, sets).decode(), nl=False)
         raise typer.Exit(1)
-    done = restore(session.folder, session.settings, JOBS, sets, signature.read_bytes())
+    done = restore(session.folder, session.settings, sets, signature.read_bytes())
     if not as_json:
         for line in done.told():
             say(line)

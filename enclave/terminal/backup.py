@@ -5,7 +5,7 @@ have copies of their own (keys/README), and a copy of the keystore would undo de
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -58,13 +58,13 @@ class Made:
     elsewhere: tuple[str, ...]
 
 
-def back_up(folder: WorkingFolder, settings: Settings, jobs: Iterable[str], out: Path) -> Made:
+def back_up(folder: WorkingFolder, settings: Settings, out: Path) -> Made:
     """Seal both sets into a new folder, while no job or command is at work."""
     require_not_halted(folder)
     recipients = _recipients(folder, settings)
     if out.exists():
         raise Refused("R_BACKUP_FOLDER")
-    with at_a_standstill(folder, settings, jobs, patience=PATIENCE):
+    with at_a_standstill(folder, settings.registries, also=[COMMAND_LINE], patience=PATIENCE):
         control, log = Control(folder.control), open_log(folder)
         acts = acts_of_the_server(log)
         resolve_left_open(acts, log, control, "")

@@ -9,13 +9,11 @@ jobs, so that each job sees a key before the step or after it.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import product
 from pathlib import Path
 
-from enclave import durable
 from enclave.audit.acts import Acts
 from enclave.audit.chain import KEY, key_digest
 from enclave.audit.record import Purpose
@@ -32,12 +30,13 @@ from enclave.crypto.key_rotation import (
     shred_unfinished,
 )
 from enclave.crypto.keyring import KEY_KINDS, NEXT
-from enclave.errors import Halt, Refused, explain
-from enclave.flow import DOERS, Act, RequestState
+from enclave.errors import Refused, explain
+from enclave.flow import Act, RequestState
 from enclave.folders import WorkingFolder
 from enclave.settings import Settings
 from enclave.terminal.desk import Desk
 from enclave.terminal.key_needs import MOVED_BY, require_told, require_unneeded
+from enclave.terminal.standstill import at_a_standstill
 from enclave.wiring import SERVER_KEYS, open_log, utc_now
 
 explain("R_KEY_NAME", "There is no such key.", "See `enclave key list`.")
@@ -57,11 +56,6 @@ explain(
     "Run the job that is named until `enclave request list` shows the rotation as done. `rights` moves databases and "
     "`link` loans; `seal` waits until drafts are decided and sealed, `rights` until requests are carried out, `admit` "
     "until the keys of earlier drops are destroyed, which is `retention_days` after their answer.",
-)
-explain(
-    "R_JOB_AT_WORK",
-    "A job is at work, and keys change only while none is.",
-    "Type it again when the job has ended; `enclave pause` keeps others from starting.",
 )
 
 LOG_KEY = "audit-sign"
@@ -220,16 +214,6 @@ class KeyDesk(Desk):
     def _next_log_key(self) -> bytes:
         return bytes.fromhex(keyring.recipient(self._folder.keys, LOG_KEY))
 
-    @contextmanager
-    def _nobody_at_work(self, name: str) -> Iterator[None]:
-        """Hold the locks of every job that may have this key; Refused R_JOB_AT_WORK while one is held."""
-        registries = sorted(self._settings.registries) if name in SERVER_KEYS else [self._registry]
-        with ExitStack() as held:
-            for job, registry in product(DOERS, registries):
-                try:
-                    held.enter_context(durable.lock(self._folder.locks / f"{job}@{registry}.lock"))
-                except Halt as halt:
-                    if halt.code != "H_LOCKED":
-                        raise
-                    raise Refused("R_JOB_AT_WORK", place=job) from None
-            yield
+    def _nobody_at_work(self, name: str) -> AbstractContextManager[None]:
+        """Hold the locks of every job that may have this key; Refused R_AT_WORK while one is held."""
+        return at_a_standstill(self._folder, self._settings.registries if name in SERVER_KEYS else [self._registry])

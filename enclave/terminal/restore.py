@@ -25,7 +25,7 @@ from enclave.control.restored import SinceBackup, undo
 from enclave.crypto import keyring
 from enclave.crypto.keystore import Keystore
 from enclave.errors import Refused, explain
-from enclave.flow import Act
+from enclave.flow import COMMAND_LINE, Act
 from enclave.folders import WorkingFolder
 from enclave.founding import make_folders
 from enclave.grants import Folder
@@ -100,7 +100,7 @@ def _count_restores(folder: WorkingFolder) -> int:
     return sum(is_done(entry) for entry in open_log(folder).entries(Act.BACKUP_RESTORE))
 
 
-def restore(folder: WorkingFolder, settings: Settings, jobs: Iterable[str], sets: Sets, signature: bytes) -> Restored:
+def restore(folder: WorkingFolder, settings: Settings, sets: Sets, signature: bytes) -> Restored:
     """Put a backup back, after the second person's signature is checked; it ends with the server paused."""
     signed = statement(folder, settings, sets)
     verify_second_person(settings, signed, signature, utc_now())
@@ -109,7 +109,10 @@ def restore(folder: WorkingFolder, settings: Settings, jobs: Iterable[str], sets
     if not (_is_new(folder) or (folder.locks / PAUSED).exists() or halt_mark(folder)):
         raise Refused("R_NOT_STOPPED")
     durable.make_folder(folder.locks)
-    with durable.lock(folder.locks / "server.lock"), at_a_standstill(folder, settings, jobs):
+    with (
+        durable.lock(folder.locks / "server.lock"),
+        at_a_standstill(folder, settings.registries, also=[COMMAND_LINE]),
+    ):
         log = _open_log(folder, settings, sets)
         since = recorded_since(folder, log, sets.manifest)
         digests = {"manifest": sets.manifest.sha256, "statement": _sha256(signed), "signature": _sha256(signature)}

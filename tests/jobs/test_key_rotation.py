@@ -259,12 +259,12 @@ def test_what_was_collected_under_the_old_key_is_waited_for(server: Server) -> N
 def test_nothing_changes_while_a_job_is_at_work(server: Server) -> None:
     """A job that runs sees one key from its beginning to its end: neither command goes on beside it."""
     with durable.lock(server.folder.locks / f"give_back@{REGISTRY}.lock"):
-        with pytest.raises(Refused, match="R_JOB_AT_WORK"):
+        with pytest.raises(Refused, match="R_AT_WORK"):
             desk(server).rotate("drafts")
     assert keyring.next_public(keys_folder(server), "drafts") is None
     desk(server).rotate("viewing")
     with durable.lock(server.folder.locks / f"release@{REGISTRY}.lock"):
-        assert refusal(server, "viewing") == "R_JOB_AT_WORK"
+        assert refusal(server, "viewing") == "R_AT_WORK"
 
 
 def test_a_job_without_the_next_private_half_does_not_run(server: Server) -> None:

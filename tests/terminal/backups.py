@@ -21,7 +21,6 @@ from enclave.terminal.after_backup import Restored
 from enclave.terminal.backup import Made, back_up
 from enclave.terminal.backup_set import WHICH
 from enclave.terminal.restore import Sets, open_sets, restore, statement
-from jobs.schedule import JOBS
 from tests.jobs.clinics import Server
 from tests.kills import deaths as effects
 
@@ -60,7 +59,7 @@ def settings_of(folder: WorkingFolder) -> Settings:
 
 def backed_up(folder: WorkingFolder, out: Path) -> Made:
     """A backup of the server as it stands."""
-    return back_up(folder, settings_of(folder), JOBS, out)
+    return back_up(folder, settings_of(folder), out)
 
 
 def pause(folder: WorkingFolder) -> None:
@@ -77,7 +76,7 @@ def put_back(server: Server, tars: tuple[Path, Path], folder: WorkingFolder | No
     """Two people restore a backup into the server's folder, or into another."""
     into = folder or server.folder
     sets = open_sets(*tars)
-    return restore(into, settings_of(into), JOBS, sets, signed(server, into, sets))
+    return restore(into, settings_of(into), sets, signed(server, into, sets))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -138,9 +137,9 @@ def _act(at: int | None, what: str, folder: WorkingFolder, paths: list[Path], te
     settings = settings_of(folder)
     effects.Deaths(at, lambda _name: write(tells, b".") and None).arm()
     if what == "backup":
-        back_up(folder, settings, JOBS, paths[0])
+        back_up(folder, settings, paths[0])
     else:
-        restore(folder, settings, JOBS, open_sets(paths[0], paths[1]), paths[2].read_bytes())
+        restore(folder, settings, open_sets(paths[0], paths[1]), paths[2].read_bytes())
     os._exit(0)
 
 

@@ -177,7 +177,7 @@ def test_whom_nothing_is_sealed_to(server: Server, holders: Holders, tmp_path: P
         ("R_BACKUP_KEY", with_backup(settings, one, ours)),
     ):
         with pytest.raises(Refused, match=code):
-            back_up(server.folder, asked, JOBS, tmp_path / "out")
+            back_up(server.folder, asked, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -193,7 +193,7 @@ def test_only_a_data_processor_backs_up(server: Server, tmp_path: Path) -> None:
     """Whoever is not in the group is refused, and the refusal stands in the log."""
     settings = settings_of(server.folder).model_copy(update={"roles": Roles(data_processors="no-such-group")})
     with pytest.raises(Refused, match="R_ROLE"):
-        back_up(server.folder, settings, JOBS, tmp_path / "out")
+        back_up(server.folder, settings, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -239,7 +239,7 @@ def test_postgresql_is_said_to_be_elsewhere(server: Server, tmp_path: Path, hold
     settings = settings_of(server.folder)
     url = "postgresql+psycopg://vault@/vault?host=/run/postgresql"
     there = settings.registries[REGISTRY].model_copy(update={"vault_database": url})
-    made = back_up(server.folder, settings.model_copy(update={"registries": {REGISTRY: there}}), JOBS, tmp_path / "out")
+    made = back_up(server.folder, settings.model_copy(update={"registries": {REGISTRY: there}}), tmp_path / "out")
     assert made.elsewhere == examine(holders.opened(tmp_path / "out")[0], "registry").elsewhere == ("kar/vault",)
 
 

@@ -39,7 +39,6 @@ from enclave.terminal.registrar import Registrar
 from enclave.terminal.restore import STAGED, Sets, open_sets, restore, statement
 from enclave.wiring import open_log, utc_now
 from jobs.runner import run_job
-from jobs.schedule import JOBS
 from tests.jobs.clinics import LENDER, OLD, REGISTRY, TODAY, InProcess, Server, someone
 from tests.jobs.working import wired
 from tests.kills.forks import Request
@@ -395,7 +394,7 @@ def refused(standing: Standing, code: str, tars: tuple[Path, Path], signature: b
     with pytest.raises(Refused, match=code):
         sets = open_sets(*tars)
         given = signed(server, server.folder, sets) if signature is None else signature
-        restore(server.folder, settings_of(server.folder), JOBS, sets, given)
+        restore(server.folder, settings_of(server.folder), sets, given)
     assert digests(server.folder.root) == before
     require_not_halted(server.folder)
 
@@ -476,7 +475,7 @@ def test_one_person_cannot_restore(standing: Standing) -> None:
         sshsig.sign(text.replace(b'"restores":0', b'"restores":1'), server.lead, SIGNATURE_NAMESPACE),
     ):
         refused(standing, "R_SECOND_PERSON", tars, wrong)
-    restore(server.folder, settings_of(server.folder), JOBS, sets, once)
+    restore(server.folder, settings_of(server.folder), sets, once)
     refused(standing, "R_SECOND_PERSON", tars, once)
 
 
@@ -491,7 +490,7 @@ def test_only_a_data_processor_restores_a_server_that_stands_still(standing: Sta
     sets, before = open_sets(*tars), digests(server.folder.root)
     others = settings_of(server.folder).model_copy(update={"roles": Roles(data_processors="no-such-group")})
     with pytest.raises(Refused, match="R_ROLE"):
-        restore(server.folder, others, JOBS, sets, signed(server, server.folder, sets))
+        restore(server.folder, others, sets, signed(server, server.folder, sets))
     assert digests(server.folder.root) == before
     (server.folder.locks / PAUSED).unlink()
     refused(standing, "R_NOT_STOPPED", tars)
@@ -555,7 +554,7 @@ def test_a_kill_leaves_the_old_or_what_the_same_again_ends(standing: Standing, t
 
 def finish(folder: WorkingFolder, sets: Sets, signature: bytes) -> None:
     """Type the same again; where the log says already that it is done, the signature is good no more."""
-    again = partial(restore, folder, settings_of(folder), JOBS, sets, signature)
+    again = partial(restore, folder, settings_of(folder), sets, signature)
     if (folder.audit / "log.jsonl").exists() and is_restored(folder):
         with pytest.raises(Refused, match="R_SECOND_PERSON"):
             again()
