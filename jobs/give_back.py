@@ -23,7 +23,7 @@ from enclave.release.own_records import OwnRows, own_files, own_rows
 from enclave.release.reminder import FollowUp, Standing, Yearly, follow_ups, owed, reminder_files
 from enclave.wiring import Wiring
 from jobs.drafts import sweep_drafts, write_draft
-from jobs.requested import require_state, to_carry_out
+from jobs.requested import answer, require_state, to_carry_out
 
 explain(
     "R_NO_OWN_ROWS",
@@ -94,18 +94,7 @@ def _give(wiring: Wiring, request: Request, institution: Institution, forms: lis
         files = own_files(forms, wiring.definition.definition, recipient_name=institution.name, state=state)
         named = _draft(wiring, Kind.OWN_RECORDS, institution, state, files)
         act.add(rows=sum(len(each.rows) for each in forms), hidden=sum(each.hidden for each in forms))
-        with wiring.control.changing(act.position) as connection:
-            require_state(wiring, state)
-            if request.state is RequestState.FILED:
-                close_request(connection, request.request_id, RequestState.DONE, reason="", at=wiring.now)
-            propose(
-                connection,
-                wiring.registry,
-                named,
-                subject=request.request_id,
-                needs_person=policy_of(named.kind).needs_person,
-                at=wiring.now,
-            )
+        answer(wiring, request, named, state, act.position)
 
 
 def _draft(

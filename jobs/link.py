@@ -52,7 +52,7 @@ from jobs.old_keys import go_on, is_under
 from jobs.orders import require_as_signed, whom_to_ask_about
 from jobs.periods import closed_periods
 from jobs.registered import registered_people
-from jobs.requested import require_state, to_carry_out
+from jobs.requested import answer, to_carry_out
 
 explain(
     "E_LOAN_CRASHED",
@@ -168,18 +168,7 @@ def _order(wiring: Wiring, request: Request, loan: Loan, lender: Institution) ->
         )
         named = write_draft(wiring, draft)
         act.digests.update(draft=named.sha256)
-        with wiring.control.changing(act.position) as connection:
-            require_state(wiring, state)
-            if request.state is RequestState.FILED:
-                close_request(connection, request.request_id, RequestState.DONE, reason="", at=wiring.now)
-            propose(
-                connection,
-                wiring.registry,
-                named,
-                subject=request.request_id,
-                needs_person=policy_of(draft.kind).needs_person,
-                at=wiring.now,
-            )
+        answer(wiring, request, named, state, act.position)
 
 
 def _link_loan(wiring: Wiring, loan: Loan) -> bool:

@@ -1,10 +1,12 @@
 """Requests whose answer is a draft: which are to be carried out, and that nothing moved while the draft was made."""
 
-from enclave.control.releases import releases_of
-from enclave.control.requests import Request, requests_of
+from enclave.audit.record import Position
+from enclave.control.releases import propose, releases_of
+from enclave.control.requests import Request, close_request, requests_of
 from enclave.errors import Refused, explain
 from enclave.flow import ReleaseState, RequestState
-from enclave.model.draft import Kind
+from enclave.model.draft import Kind, NamedDraft
+from enclave.release.gate import policy_of
 from enclave.wiring import Wiring
 
 explain(
@@ -27,6 +29,22 @@ def to_carry_out(wiring: Wiring, what: str, kind: Kind) -> tuple[Request, ...]:
         for request in asked
         if request.kind == what and (request.state is RequestState.FILED or request.request_id in cancelled)
     )
+
+
+def answer(wiring: Wiring, request: Request, draft: NamedDraft, state: int, position: Position) -> None:
+    """Close a request with the draft that answers it, in one commit; Refused R_STATE_MOVED as `require_state`."""
+    with wiring.control.changing(position) as connection:
+        require_state(wiring, state)
+        if request.state is RequestState.FILED:
+            close_request(connection, request.request_id, RequestState.DONE, reason="", at=wiring.now)
+        propose(
+            connection,
+            wiring.registry,
+            draft,
+            subject=request.request_id,
+            needs_person=policy_of(draft.kind).needs_person,
+            at=wiring.now,
+        )
 
 
 def require_state(wiring: Wiring, state: int) -> None:
