@@ -57,13 +57,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
-
-
 def desk(server: Server) -> ExtractDesk:
     """The terminal, for extracts."""
     return ExtractDesk(server.folder, read_settings(server.folder.settings), REGISTRY)

@@ -31,13 +31,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
-
-
 def files(draft: Draft) -> dict[str, bytes]:
     """A draft's files by name."""
     return {file.name: file.content for file in draft.files}

@@ -83,13 +83,6 @@ def server(in_flight: InFlight) -> Server:
     return in_flight.server
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    """What runs a job or a command in a process that can be killed."""
-    with Forks() as started:
-        yield started
-
-
 def keys_folder(server: Server, name: str = "") -> Path:
     """Where the keys of the registry, or one of the server's own, lie."""
     return server.folder.keys if name in SERVER_KEYS else server.folder.registry(REGISTRY).keys

@@ -43,13 +43,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
-
-
 def ordered(server: Server) -> str:
     """File an order, let the project lead sign it, and run the job; answers the request's id."""
     request_id = server.desk.order_loan(LOAN)

@@ -1,6 +1,5 @@
 """Two numbers that are one person's: filed, signed by another, carried out in every room, and undone."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
@@ -32,20 +31,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Server:
     server.seal_drop("beta", {"arrival": [replace(SHARED, reference="New-1", person=STAYS).arrival()]}, seq=2)
     server.run("collect", "admit")
     return server
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    """What runs a job in a process that can be killed."""
-    with Forks() as started:
-        yield started
-
-
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
 
 
 def secret(text: str) -> Secret:

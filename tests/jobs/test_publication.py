@@ -35,13 +35,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
-
-
 def site_of(server: Server, *states: ReleaseState) -> Release:
     """The one release to everyone in these states."""
     (release,) = (one for one in server.releases(Kind.RELEASABLE_TABLE, *states) if not one.recipient)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,20 +32,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Server:
     server = Server(tmp_path_factory.mktemp("rotation"), InProcess())
     server.send()
     return server
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    """What runs a job in a process that can be killed."""
-    with Forks() as started:
-        yield started
-
-
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
 
 
 def desk(server: Server) -> KeyDesk:

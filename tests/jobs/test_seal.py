@@ -25,13 +25,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
-
-
 def waiting(server: Server) -> Release:
     """The package that waits."""
     (release,) = server.releases(Kind.OWN_RECORDS)

@@ -34,7 +34,7 @@ KILLED_ELSEWHERE = {
     ("rights", Act.PERSON_SPLIT): "tests/jobs/test_merge.py",
     ("rights", Act.ROWS_MERGE): "tests/jobs/test_merge.py",
     ("rights", Act.ROWS_SPLIT): "tests/jobs/test_merge.py",
-    ("rights", Act.PERSON_REIDENTIFY): "tests/terminal/test_reidentification.py",
+    ("rights", Act.PERSON_REIDENTIFY): "tests/jobs/test_reidentification.py",
     ("link", Act.LOAN_ASK): "tests/jobs/test_loan_uncertain.py",
     ("release", Act.EXTRACT_DRAFT): "tests/jobs/test_extract.py",
     ("release", Act.REQUEST_CLOSE): "tests/jobs/test_extract.py",

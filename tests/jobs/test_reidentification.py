@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,20 +29,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Server:
     server = Server(tmp_path_factory.mktemp("reidentify"), InProcess())
     server.send()
     return server
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    """What runs a job in a process that can be killed."""
-    with Forks() as started:
-        yield started
-
-
-@pytest.fixture
-def server(founded: Server) -> Iterator[Server]:
-    """The server, put back as it was after each test."""
-    with founded.undone():
-        yield founded
 
 
 def desk(server: Server) -> ReidentificationDesk:
