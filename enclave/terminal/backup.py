@@ -53,6 +53,10 @@ explain(
 )
 
 PATIENCE = timedelta(minutes=10)
+OPEN_DROPS = ("intake", "nettskjema")
+OPEN_REQUESTS = ("rights",)
+NEEDED = (*ESCROWED, *OPEN_DROPS, *OPEN_REQUESTS)
+"""What opens the databases, the drops that are admitted again, and the requests that are carried out again."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,11 @@ def _needed(folder: WorkingFolder, settings: Settings) -> Iterator[str]:
 
 
 def key_versions(folder: WorkingFolder, settings: Settings) -> dict[str, int]:
-    """The version of each key that databases are encrypted with; a key from before there was a register is of 1."""
+    """The version of each key that a backup cannot be used without; one from before there was a register is of 1."""
     found: dict[str, int] = {}
     for registry in sorted(settings.registries):
         kept = registered(folder.registry(registry).keys)
-        found |= {f"{registry}/{name}": kept[name].version if name in kept else 1 for name in ESCROWED}
+        found |= {f"{registry}/{name}": kept[name].version if name in kept else 1 for name in NEEDED}
     return found
 
 

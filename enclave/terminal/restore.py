@@ -44,9 +44,10 @@ from enclave.terminal.after_backup import (
     lost_by_people,
     recorded_since,
 )
-from enclave.terminal.backup import acts_of_the_server, key_versions
+from enclave.terminal.backup import OPEN_DROPS, OPEN_REQUESTS, acts_of_the_server, key_versions
 from enclave.terminal.backup_set import CHUNK, JOURNAL, LOG, Manifest, Member, Which, examine, measure, unpack
 from enclave.terminal.desk import resolve_left_open
+from enclave.terminal.escrow import ESCROWED
 from enclave.terminal.roles import require_data_processor
 from enclave.terminal.standstill import at_a_standstill
 from enclave.wiring import open_log, utc_now
@@ -204,6 +205,8 @@ def _put_back(
     # A crash before this leaves intents of earlier, killed restores open; the next command for the server closes them.
     resolve_left_open(acts, log, control, "")
     keys = key_versions(folder, settings)
+    needed = {*ESCROWED, *(OPEN_DROPS if undone.drops_again else ()), *(OPEN_REQUESTS if undone.requests_again else ())}
+    other_keys = [key for key, version in manifest.keys.items() if keys.get(key) != version]
     return Restored(
         made_at=manifest.made_at,
         undone=undone,
@@ -211,7 +214,7 @@ def _put_back(
         unknown_drops=unknown_drops,
         unknown_releases=unknown_releases,
         log_began_anew=not any(entry.act == Act.BACKUP_MAKE for entry in since),
-        other_keys=tuple(key for key, version in manifest.keys.items() if keys.get(key) != version),
+        other_keys=tuple(key for key in other_keys if key.partition("/")[2] in needed),
         elsewhere=manifest.elsewhere,
     )
 

@@ -10,13 +10,14 @@ from enclave.audit.signed_note import public_keys_in
 from enclave.control.requests import find_request, requests_of
 from enclave.crypto import keyring
 from enclave.crypto.key_register import REGISTER
+from enclave.crypto.secret import Secret
 from enclave.errors import Refused
 from enclave.flow import RequestState
 from enclave.folders import WorkingFolder
 from enclave.terminal.key_desk import KeyDesk
 from jobs.checkpoint import checkpoint
 from jobs.rotation import OF_DATABASES
-from tests.jobs.clinics import REGISTRY, InProcess, Server
+from tests.jobs.clinics import COURSES, REGISTRY, InProcess, Server
 from tests.jobs.working import wired
 from tests.terminal.backups import Holders, backed_up, pause, put_back, settings_of
 
@@ -144,14 +145,39 @@ def test_a_backup_from_the_midst_of_a_rotation_needs_both_keys(
     pause(server.folder)
     assert put_back(server, holders.opened(tmp_path / "sealed")).other_keys == (f"{REGISTRY}/{name}",)
 
-    (keys(server) / f"{name}.key").rename(keys(server) / f"{name}.next.key")
-    (keys(server) / f"{name}.key").write_bytes(older)
-    (keys(server) / f"{name}.key").chmod(0o600)
+    put_older_beside(server, name, older)
     opens(server)
     desk(server).rotate(name)
     server.run("rights")
     assert desk(server).retire(name) == 3
     opens(server)
+
+
+def test_a_withdrawal_that_is_carried_out_again_needs_its_key(standing: tuple[Server, Holders], tmp_path: Path) -> None:
+    """Whom it is about is under the retired key of `rights`: the restore names it, and the guide's way opens it."""
+    server, holders = standing
+    older = (keys(server) / "rights.key").read_bytes()
+    asked = server.desk.withdraw(Secret(COURSES[1].person.encode()), "2026/9")
+    backed_up(server.folder, tmp_path / "sealed")
+    server.run("rights")
+    desk(server).rotate("rights")
+    server.run("rights")
+    desk(server).retire("rights")
+    pause(server.folder)
+    assert put_back(server, holders.opened(tmp_path / "sealed")).other_keys == (f"{REGISTRY}/rights",)
+
+    put_older_beside(server, "rights", older)
+    desk(server).rotate("rights")
+    server.run("rights")
+    assert find_request(server.control, asked).state is DONE
+    desk(server).retire("rights")
+
+
+def put_older_beside(server: Server, name: str, older: bytes) -> None:
+    """What the guide says: the older key in its place, the present one as its next."""
+    (keys(server) / f"{name}.key").rename(keys(server) / f"{name}.next.key")
+    (keys(server) / f"{name}.key").write_bytes(older)
+    (keys(server) / f"{name}.key").chmod(0o600)
 
 
 @pytest.mark.parametrize("name", OF_DATABASES)
