@@ -12,7 +12,8 @@ explain(
     "This act needs the project lead's signature over the request.",
     "Let the project lead sign the text of `enclave request show ID --text` with ssh-keygen -Y sign, "
     f"namespace {SIGNATURE_NAMESPACE}, and give the signature to `enclave request approve ID --signature FILE`; "
-    "`enclave release show` and `approve` do the same for what everyone may read.",
+    "`enclave release show` and `approve` do the same for what everyone may read. For `restore` and `recover` it is "
+    "the text that they print now; a signature that was used is good for no second one.",
 )
 
 PROJECT_LEAD = "project-lead"

@@ -8,7 +8,7 @@ append: each takes the lock, reads what others wrote since, and goes on from the
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,11 @@ explain(
         "Klokken har gått mer enn fem minutter tilbake siden siste linje i revisjonsloggen.",
         "Still klokken. Var det siste linje som var feil, godtar `enclave recover` den nye tiden.",
     ),
+)
+explain(
+    "H_LOG_KEY",
+    "The audit log names a signing key that this server never had: a checkpoint would vouch for it.",
+    "Nothing was signed. Find out who wrote to audit/, then `enclave recover`.",
 )
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -190,19 +195,17 @@ class FileLog:
                     raise Halt("H_CHECKPOINT", place=VKEY)
                 durable.write(self._folder / VKEY, f"{vkey}\n{line}\n".encode())
 
-    def named_keys(self) -> frozenset[str]:
-        """The digest of every key that a line of the log names as its own."""
-        with self._locked():
-            self._read_on()
-        return frozenset(self._chain.keys)
-
-    def sign_checkpoint(self, *seeds: Secret) -> bytes:
+    def sign_checkpoint(self, *seeds: Secret, own: Collection[str] | None = None) -> bytes:
         """Sign the head and keep the note under its size; signing an unchanged head again gives the same bytes.
 
-        With the seeds of two keys, while one replaces the other, it bears both signatures.
+        With the seeds of two keys, while one replaces the other, it bears both signatures. With the digests of all
+        keys that are the server's `own`, Halt H_LOG_KEY where a line under it names another.
         """
         with self._locked():
             self._read_on()
+            # Under the lock: a line that is written just now is signed over only when it was judged.
+            if own is not None and not self._chain.keys.issubset(own):
+                raise Halt("H_LOG_KEY")
             size, root = self._chain.size, self._chain.frontier.root()
             note = checkpoint.sign(self.origin, size, root, *seeds)
             if not {signed_note.public_key_of(seed) for seed in seeds} <= set(signed_note.public_keys_in(self.vkey)):

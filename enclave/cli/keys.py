@@ -59,7 +59,7 @@ def retire(
     """Put the next key in the old one's place once nothing needs the old one, which is overwritten."""
     session = open_session(context)
     version = KeyDesk(session.folder, session.settings, session.registry).retire(name, told=told)
-    say(f"{name} is now version {version}; copy it to the offline media, and destroy the old copies")
+    say(f"{name} is now version {version}; copy it to the offline media; older backups need the old one")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, select, update
 from enclave.control.database import Control
 from enclave.control.drops import FORM_DEFINITION
 from enclave.control.releases import RESTORED, cancel_subjects, cancel_unsealed
+from enclave.control.requests import ROTATION
 from enclave.control.tables import drop, release, request
 from enclave.flow import DropState, ReleaseState, RequestState
 from enclave.model.draft import Kind
@@ -22,8 +23,8 @@ SEND_AGAIN = "E_SEND_AGAIN"
 """Why a drop is rejected whose rows are undone and whose ciphertext is gone (`jobs/reasons.py` tells its sender)."""
 APPLY = "apply_definition"
 _NEEDS_ITS_FILE = ("withdraw", "merge", "split")
-DONE_AGAIN = (APPLY, *_NEEDS_ITS_FILE)
-"""The requests whose effect lies in the registry or the vault."""
+DONE_AGAIN = (APPLY, ROTATION, *_NEEDS_ITS_FILE)
+"""The requests whose effect lies in the registry or the vault: what came back is under the old key again, too."""
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,12 @@ class _Reader:
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = (piece for piece in pieces if piece)  # an empty one would be taken for the end
         self._left = b""
-        self.failed: Exception | None = None
+        self.failed: BaseException | None = None
 
     def read(self, most: int) -> bytes:
         try:
             self._left = self._left or next(self._pieces, b"")
-        except (Halt, OSError) as error:
+        except BaseException as error:  # a person's Ctrl-C too is told as what it is
             self.failed = error
             raise
         taken, self._left = self._left[:most], self._left[most:]
@@ -101,12 +101,12 @@ class _Writer:
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
-        self.failed: Exception | None = None
+        self.failed: BaseException | None = None
 
     def write(self, piece: bytes) -> int:
         try:
             self._write(piece)
-        except OSError as error:
+        except BaseException as error:
             self.failed = error
             raise
         return len(piece)

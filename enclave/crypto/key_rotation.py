@@ -80,6 +80,17 @@ def clear_replaced(folder: Path, name: str) -> None:
         durable.remove(folder / f"{name}{NEXT}.pub")
 
 
+def state_halves(folder: Path) -> None:
+    """Write the public halves that are missing beside private ones, as where copies of these were put into a folder."""
+    for name in keyring.KEY_KINDS:
+        for suffix in ("", NEXT):
+            stem = f"{name}{suffix}"
+            if os.path.lexists(folder / f"{stem}.key") and not os.path.lexists(folder / f"{stem}.pub"):
+                half = keyring.public_text(name, keyring.load(folder, name, suffix))
+                if half:
+                    durable.write(folder / f"{stem}.pub", half, mode=0o644)
+
+
 def earlier_halves(folder: Path, name: str) -> tuple[str, ...]:
     """The public halves that were retired and that old signatures still verify with, oldest first."""
     path = folder / f"{name}{EARLIER}.pub"

@@ -57,7 +57,7 @@ class Restored:
     log_began_anew: bool
     """whether the log ends with the backup, so that nobody knows what else was lost"""
     other_keys: tuple[str, ...]
-    """keys of another version than the backup's databases are encrypted with"""
+    """keys of another version than what came back, or is done again, is opened with"""
     elsewhere: tuple[str, ...]
     """databases that are PostgreSQL's and must be put back there"""
 
@@ -82,7 +82,10 @@ class Restored:
             lines.append(f"{self.unknown_releases} packages left since and are not in the ledger: see the guide")
         if self.log_began_anew:
             lines.append("the log ends with the backup, and a new one began: what was done since is not known")
-        lines += [f"{key} is of another version now than in the backup: see keys/README" for key in self.other_keys]
+        lines += [
+            f"{key} is of another version now than in the backup: see the guide before a job runs"
+            for key in self.other_keys
+        ]
         lines += [f"{database} is PostgreSQL's: put it back there before a job runs" for database in self.elsewhere]
         lines += ["to be done again by a person:"] * bool(self.lost)
         return tuple(lines)

@@ -22,7 +22,7 @@ from enclave.flow import COMMAND_LINE, Act
 from enclave.folders import WorkingFolder
 from enclave.halted import require_not_halted
 from enclave.settings import Settings
-from enclave.terminal.backup_set import WHICH, Manifest, Which, find_members, measure, pack
+from enclave.terminal.backup_set import LOG, WHICH, Manifest, Which, find_members, measure, pack
 from enclave.terminal.desk import acting_person, resolve_left_open
 from enclave.terminal.escrow import ESCROWED
 from enclave.terminal.roles import require_data_processor
@@ -46,7 +46,17 @@ explain(
     "Name a folder that does not exist yet: a backup is two files, and both are made at once.",
 )
 
+explain(
+    "R_BACKUP_INCOMPLETE",
+    "A database, or the log, is not where the working folder has it; a backup would be one without it.",
+    "Put it back; where its folder was moved to another disk, mount that disk there: symbolic links are not followed.",
+)
+
 PATIENCE = timedelta(minutes=10)
+OPEN_DROPS = ("intake", "nettskjema")
+OPEN_REQUESTS = ("rights",)
+NEEDED = (*ESCROWED, *OPEN_DROPS, *OPEN_REQUESTS)
+"""What opens the databases, the drops that are admitted again, and the requests that are carried out again."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,10 @@ def _recipients(folder: WorkingFolder, settings: Settings) -> dict[Which, str]:
 
 
 def _manifest(folder: WorkingFolder, settings: Settings, log: FileLog) -> Manifest:
+    members = find_members(folder.root)
+    missing = set(_needed(folder, settings)) - {one.name for one in members}
+    if missing:
+        raise Refused("R_BACKUP_INCOMPLETE", place=min(missing))
     return Manifest(
         v=1,
         server=settings.server,
@@ -107,16 +121,26 @@ def _manifest(folder: WorkingFolder, settings: Settings, log: FileLog) -> Manife
         log_lines=log.head()[0],
         keys=key_versions(folder, settings),
         elsewhere=tuple(_elsewhere(settings)),
-        members=find_members(folder.root),
+        members=members,
     )
 
 
+def _needed(folder: WorkingFolder, settings: Settings) -> Iterator[str]:
+    """The files without which nothing can be put back, by their path in the working folder."""
+    yield from (folder.settings.name, folder.control.name, LOG)
+    for registry, asked in sorted(settings.registries.items()):
+        lies = folder.registry(registry)
+        paths = {"registry": lies.database, "vault": lies.vault}
+        urls = _urls(asked.database, asked.vault_database)
+        yield from (paths[which].relative_to(folder.root).as_posix() for which, url in urls if not url)
+
+
 def key_versions(folder: WorkingFolder, settings: Settings) -> dict[str, int]:
-    """The version of each key that databases are encrypted with; a key from before there was a register is of 1."""
+    """The version of each key that a backup cannot be used without; one from before there was a register is of 1."""
     found: dict[str, int] = {}
     for registry in sorted(settings.registries):
         kept = registered(folder.registry(registry).keys)
-        found |= {f"{registry}/{name}": kept[name].version if name in kept else 1 for name in ESCROWED}
+        found |= {f"{registry}/{name}": kept[name].version if name in kept else 1 for name in NEEDED}
     return found
 
 

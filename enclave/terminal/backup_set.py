@@ -90,7 +90,7 @@ class Manifest(Closed):
     log_id: str
     log_lines: int
     keys: dict[str, int]
-    """the version of each key that the databases are encrypted with, by `REGISTRY/NAME`"""
+    """the version of each key that databases, drops and requests are opened with, by `REGISTRY/NAME`"""
     elsewhere: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*/(registry|vault)$")], ...]
     """databases that are PostgreSQL's, and so not in the sets"""
     members: tuple[Member, ...]

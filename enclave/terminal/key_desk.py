@@ -126,10 +126,9 @@ class KeyDesk(Desk):
             if drawn is not None and self._is_drawn(name, drawn.version):
                 raise Refused("R_KEY_IN_ROTATION", place=name)
             with acts.act(Act.KEY_DRAW, "key", name) as act:
-                if drawn is None:
+                if drawn is None or not os.path.lexists(keys / f"{name}{NEXT}.key"):
                     clear_replaced(keys, name)
-                    version = registered(keys).get(name, Registered(1, None)).version + 1
-                    drawn = Registered(version, utc_now().date())
+                    drawn = Registered(self._next_version(name), utc_now().date())
                     register(keys, {f"{name}{NEXT}": drawn})
                 # A crash here leaves a rotation that has no key yet; it is drawn when the command is typed again.
                 draw_next(keys, name)
@@ -143,6 +142,11 @@ class KeyDesk(Desk):
             return ""
         parameters = {"key": name, "version": str(drawn.version)}
         return self.file(ROTATION, parameters, case_number=case_number, purpose=Purpose.OPERATION)
+
+    def _next_version(self, name: str) -> int:
+        """Above each that was asked for: where the register was lost, an earlier move would pass for this one."""
+        known = registered(self._folder_of(name)).get(name, Registered(1, None)).version
+        return 1 + max([known, *(int(one.parameters.get("version", 1)) for one in self._rotations(name))])
 
     def _is_drawn(self, name: str, version: int) -> bool:
         """Whether both halves of the next key, and the request that it needs, are there."""
@@ -183,20 +187,21 @@ class KeyDesk(Desk):
     def _require_moved(self, name: str, version: int) -> None:
         if not os.path.lexists(self._folder_of(name) / f"{name}{NEXT}.key"):
             raise Refused("R_KEY_NOT_ROTATING", place=name)
-        if name in MOVED_BY and not any(
+        is_moved = any(
             one.state is RequestState.DONE or one.reason == NO_ROWS_OF_OURS
             for one in self._moves(name, version, RequestState.DONE, RequestState.REFUSED)
-        ):
+        )
+        if name in MOVED_BY and (not is_moved or self._rotations(name, RequestState.FILED)):
             raise Refused("R_KEY_NOT_MOVED", place=f"{name}: {MOVED_BY[name]}")
 
     def _moves(self, name: str, version: int, *states: RequestState) -> list[Request]:
         """The requests to move what a key protects to this version of it."""
+        return [one for one in self._rotations(name, *states) if one.parameters.get("version") == str(version)]
+
+    def _rotations(self, name: str, *states: RequestState) -> list[Request]:
+        """The requests to move what a key protects, to whatever version."""
         asked = requests_of(self.control, self._registry, *states)
-        return [
-            one
-            for one in asked
-            if one.kind == ROTATION and (one.parameters["key"], one.parameters.get("version")) == (name, str(version))
-        ]
+        return [one for one in asked if one.kind == ROTATION and one.parameters["key"] == name]
 
     def _folder_of(self, name: str) -> Path:
         """Where a key's files lie; Refused R_KEY_NAME for a name that is no key's."""

@@ -41,6 +41,7 @@ explain(
 )
 
 CLOCK = "H_CLOCK"
+FOREIGN_KEY = "H_LOG_KEY"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def state_why(folder: WorkingFolder, settings: Settings) -> Statement:
         newest = Control(folder.control).newest_act(log.log_id)
         if newest is not None:
             log.require(newest)
-        sound, code, place = True, "", ""
+        # What names a foreign key is never signed over again: it is set aside like a damaged one.
+        sound, code, place = mark is None or mark["code"] != FOREIGN_KEY, "", ""
     except Halt as halt:
         sound, code, place = False, halt.code, halt.place
     if mark is None and not code:

@@ -23,6 +23,8 @@ from enclave.control.database import Control, is_whole
 from enclave.control.releases import Release, releases_of
 from enclave.control.restored import SinceBackup, undo
 from enclave.crypto import keyring
+from enclave.crypto.key_rotation import state_halves
+from enclave.crypto.keyring import NEXT
 from enclave.crypto.keystore import Keystore
 from enclave.errors import Refused, explain
 from enclave.flow import COMMAND_LINE, Act
@@ -42,9 +44,10 @@ from enclave.terminal.after_backup import (
     lost_by_people,
     recorded_since,
 )
-from enclave.terminal.backup import acts_of_the_server, key_versions
+from enclave.terminal.backup import OPEN_DROPS, OPEN_REQUESTS, acts_of_the_server, key_versions
 from enclave.terminal.backup_set import CHUNK, JOURNAL, LOG, Manifest, Member, Which, examine, measure, unpack
 from enclave.terminal.desk import resolve_left_open
+from enclave.terminal.escrow import ESCROWED
 from enclave.terminal.roles import require_data_processor
 from enclave.terminal.standstill import at_a_standstill
 from enclave.wiring import open_log, utc_now
@@ -130,6 +133,8 @@ def _open_log(folder: WorkingFolder, settings: Settings, sets: Sets) -> FileLog:
         durable.write(folder.locks / PAUSED, b"")  # from the first file on, so that nothing starts in half a server
         for registry in sorted(settings.registries):
             make_folders(folder, folder.registry(registry))
+        for lies in (folder.keys, *(folder.registry(registry).keys for registry in settings.registries)):
+            state_halves(lies)  # a key that was rotated since has another public half than the backup's
     elif not has_log_of(folder, manifest) and open_log(folder).began <= datetime.fromisoformat(manifest.made_at):
         # A log that was there already when the backup was made, and is not the backup's.
         raise Refused("R_BACKUP_OF_OTHERS")
@@ -146,8 +151,18 @@ def _open_log(folder: WorkingFolder, settings: Settings, sets: Sets) -> FileLog:
 def _put_aside(root: Path, aside: str, member: Member, pieces: Iterable[bytes]) -> None:
     """Put back what is missing of the log, beside the one in use, and of the public keys."""
     name = f"{aside}/{member.name.removeprefix('audit/')}" if member.name.startswith("audit/") else member.name
-    if name.startswith((f"{aside}/", "keys/")) and not (root / name).exists():
+    if name.startswith((f"{aside}/", "keys/")) and _is_wanted(root / name):
         _write(root, name, pieces)
+
+
+def _is_wanted(path: Path) -> bool:
+    """Whether a file is missing, and is not what once was the next half of a key that is there.
+
+    Everything would be sealed to that one, and its private half may be nowhere any more.
+    """
+    # Where neither is there both come back, in the order of their names: the next one before the key's own.
+    own, following, _ = path.name.partition(f"{NEXT}.pub")
+    return not path.exists() and not (following and path.with_name(f"{own}.pub").exists())
 
 
 def _put_back(
@@ -190,6 +205,8 @@ def _put_back(
     # A crash before this leaves intents of earlier, killed restores open; the next command for the server closes them.
     resolve_left_open(acts, log, control, "")
     keys = key_versions(folder, settings)
+    needed = {*ESCROWED, *(OPEN_DROPS if undone.drops_again else ()), *(OPEN_REQUESTS if undone.requests_again else ())}
+    other_keys = [key for key, version in manifest.keys.items() if keys.get(key) != version]
     return Restored(
         made_at=manifest.made_at,
         undone=undone,
@@ -197,7 +214,7 @@ def _put_back(
         unknown_drops=unknown_drops,
         unknown_releases=unknown_releases,
         log_began_anew=not any(entry.act == Act.BACKUP_MAKE for entry in since),
-        other_keys=tuple(key for key, version in manifest.keys.items() if keys.get(key) != version),
+        other_keys=tuple(key for key in other_keys if key.partition("/")[2] in needed),
         elsewhere=manifest.elsewhere,
     )
 
@@ -230,7 +247,7 @@ def _put(folder: WorkingFolder, member: Member, pieces: Iterable[bytes]) -> None
         durable.write(path.with_name(f"{path.name}{JOURNAL}"), b"")
     elif path == folder.control or member.name.startswith("audit/"):
         return  # the log that is there is never replaced, and the control database only where it is not whole
-    elif path.name.endswith(JOURNAL) or not path.exists() or ("/drafts/" in member.name and not _is_same(path, member)):
+    elif path.name.endswith(JOURNAL) or _is_wanted(path) or ("/drafts/" in member.name and not _is_same(path, member)):
         _write(folder.root, member.name, pieces)
 
 

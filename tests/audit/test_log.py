@@ -244,8 +244,20 @@ def test_only_a_note_with_a_digest_names_a_key(house: House) -> None:
     log.record(Entry(act="log.key", phase=Phase.NOTE, actor="server"))
     with acts_of(log).act("log.key", "key", "audit-sign", digests=digest):
         pass
-    assert len(house.open().named_keys()) == 1
+    house.open().sign_checkpoint(SEED, own=[key_digest(signed_note.public_key_of(SEED))])
     assert verify.verify_log(house.file.read_bytes(), verify.read_keys(log.vkey), {}, {})[0].named == {}
+
+
+def test_a_foreign_key_that_a_line_names_is_never_signed_over(house: House) -> None:
+    """Judged under the log's lock, so that no line slips in between the judgement and the signature."""
+    log = house.open()
+    digest = {"vkey": key_digest(signed_note.public_key_of(NEXT_SEED))}
+    own = [key_digest(signed_note.public_key_of(SEED))]
+    house.open().record(Entry(act="log.key", phase=Phase.NOTE, actor="server", digests=digest))
+    with pytest.raises(Halt, match="H_LOG_KEY"):
+        log.sign_checkpoint(SEED, own=own)
+    assert list((house.folder / "checkpoints").iterdir()) == []
+    log.sign_checkpoint(SEED, own=[*own, digest["vkey"]])
 
 
 def test_a_seed_of_another_log_signs_nothing(house: House) -> None:

@@ -166,7 +166,14 @@ def test_whoever_has_the_first_key_follows_to_the_next(house: House, tmp_path: P
     alone = verify_alone(out, *LOG[:-1], "first")
     assert (alone.returncode, alone.stdout.count("FEIL")) == (4, 1)
     assert "loggen nevner en nøkkel som ikke er oppgitt" in alone.stdout
-    assert verify_alone(out, "--proof", written(out, prove(log, 2)), "--vkey", "vkey").returncode == 0
+    proven = verify_alone(out, "--proof", written(out, prove(log, 2)), "--vkey", "vkey")
+    assert proven.returncode == 0
+    assert "MERK  sjekkpunktet er signert med en senere nøkkel" in proven.stdout
+    (out / "kept").write_bytes(log.checkpoints()[0][1])
+    (out / "consistency").write_bytes(consistency(log, log.checkpoints()[0][1]))
+    grown = verify_alone(out, "--consistency", "consistency", "--older", "kept", "--vkey", "vkey")
+    assert grown.returncode == 0, grown.stdout
+    assert "MERK  sjekkpunktet er signert med en senere nøkkel" in grown.stdout
 
 
 def test_a_key_that_nobody_vouches_for_is_not_taken(house: House, tmp_path: Path, verify_alone: Alone) -> None:
@@ -212,6 +219,7 @@ def test_one_line_is_proven_without_the_rest(house: House, exported: Path, verif
         done = verify_alone(exported, "--proof", "line.tlog-proof", "--vkey", "vkey")
         assert done.returncode == 0, done.stdout
         assert f'"seq": {seq}' in done.stdout
+        assert "MERK" not in done.stdout
     fill(log, 1)
     for seq in (-1, 9, 10):
         with pytest.raises(Refused, match="R_NOT_COVERED"):

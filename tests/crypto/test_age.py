@@ -48,6 +48,13 @@ def test_what_goes_wrong_in_a_stream_is_raised_as_it_was() -> None:
     def full(_piece: bytes) -> None:
         raise OSError(errno.ENOSPC, "full")
 
+    def stopped(*_: bytes) -> Iterator[bytes]:
+        raise KeyboardInterrupt
+        yield b""
+
+    for source, write in ((stopped(), written.append), (iter([b"x"]), stopped)):
+        with pytest.raises(KeyboardInterrupt):
+            age.seal_stream(source, lambda piece, write=write: next(iter(write(piece) or [b""])), [RECIPIENT])
     with pytest.raises(Halt, match="source"):
         age.seal_stream(changed(), written.append, [RECIPIENT])
     with pytest.raises(Rejected, match="E_AGE"):

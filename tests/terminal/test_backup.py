@@ -181,6 +181,20 @@ def test_whom_nothing_is_sealed_to(server: Server, holders: Holders, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_a_backup_that_would_lack_a_database_is_none(server: Server, tmp_path: Path) -> None:
+    """A registry's folder on another disk, behind a symbolic link, is not passed over in silence."""
+    lies = server.folder.registry(REGISTRY).vault.parent
+    lies.rename(tmp_path / "other-disk")
+    lies.symlink_to(tmp_path / "other-disk")
+    try:
+        with pytest.raises(Refused, match=r"R_BACKUP_INCOMPLETE.*registry\.db"):
+            backed_up(server.folder, tmp_path / "sealed")
+    finally:
+        lies.unlink()
+        (tmp_path / "other-disk").rename(lies)
+    assert not (tmp_path / "sealed").exists()
+
+
 def test_nothing_is_written_over(sealed: Path, server: Server) -> None:
     """A folder that is there already is refused, also an empty one."""
     before = (sealed / "vault.tar.age").read_bytes()
