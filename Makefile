@@ -11,10 +11,10 @@ demo: compiled
 	$(RUN) -m enclave demo demo-out
 
 test: tools lint
-	$(RUN) -m pytest -m "not long" --numprocesses 2 --dist loadgroup
+	$(RUN) -m pytest -m "not long" --numprocesses 2 --dist loadfile
 
 test-long: tools
-	$(RUN) -m pytest -m long --numprocesses 2 --dist loadgroup --timeout 7200
+	$(RUN) -m pytest -m long --numprocesses 2 --dist loadfile --timeout 7200
 
 # Hours. Not part of `test`: atheris has wheels for some Pythons only, so it has a lock of its own.
 fuzz: $(VENV)/.dev

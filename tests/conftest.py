@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers.postgres import Cluster, running_cluster
 
+LOOKS_AT_THE_DEMO = ("demo", "browser")
+WALKS_A_ROAD = (*LOOKS_AT_THE_DEMO, "kills", "docs", "flow")
 LONGEST_WALK = 1200  # seconds; many times what an idle machine needs
 
 
@@ -23,14 +26,29 @@ def postgres_database(postgres_cluster: Cluster) -> Callable[[], str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file run in one worker, and so do all that look at the demo, which is walked once for them.
-
-    Long sweeps name their own groups, so that two workers share one file.
-    """
+    """What takes longest begins first, so that no worker waits for another at the end."""
     for item in items:
-        group = "demo" if item.path.parent.name in {"demo", "browser"} else str(item.path)
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group))
-        if group == "demo" or item.path.parent.name in {"kills", "docs"}:
+        if item.path.parent.name in WALKS_A_ROAD:
             # The first test of such a file walks a whole road, or types a whole page of commands.
             item.add_marker(pytest.mark.timeout(LONGEST_WALK))
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Workers take whole files, in the order of their first tests."""
+    config.option.loadscopereorder = False
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadScopeScheduling):
+    """Tests of one file run in one worker, and so do all that look at the demo, which is walked once for them.
+
+    Long sweeps over the road take hours: workers share a file of them, each on a road of its own.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.split("/")[1]
+        if folder in LOOKS_AT_THE_DEMO:
+            return "demo"
+        return nodeid if folder == "kills" and self.config.option.markexpr == "long" else path

@@ -58,7 +58,6 @@ def test_twenty_are_answered_while_one_floods(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.xdist_group("all at once")
 def test_426_are_answered_while_one_floods(tmp_path: Path) -> None:
     """As many institutions as Norway had municipalities send at once, one of them hundreds of drops."""
     server = new_server(tmp_path)

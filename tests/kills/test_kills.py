@@ -51,11 +51,8 @@ NAMES = [step.name for step in STEPS]
 FIRST = {step.job: step.name for step in reversed(STEPS)}
 """The first step of each job: the ordinary suite kills it twice, and a later step of the same job once."""
 
-SWEPT = [
-    pytest.param(name, marks=[pytest.mark.long, pytest.mark.xdist_group(f"kills-{number % 2}")])
-    for number, name in enumerate(NAMES)
-]
-"""Every step, for the sweeps that take hours: two workers share them, each on a road of its own."""
+SWEPT = [pytest.param(name, marks=pytest.mark.long) for name in NAMES]
+"""Every step, for the sweeps that take hours: workers share them, each on a road of its own."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,6 @@ from jobs.schedule import JOBS
 from tests.jobs.clinics import COURSES, REGISTRY, InProcess, Server
 from tests.terminal.backups import EVERY, Deaths, Holders, backed_up, kill_points, settings_of
 
-pytestmark = pytest.mark.xdist_group("backup")  # what is made once is made by one worker
-
 
 @pytest.fixture(scope="module")
 def holders() -> Holders:

@@ -55,8 +55,6 @@ from tests.terminal.backups import (
     signed,
 )
 
-pytestmark = pytest.mark.xdist_group("restore")  # what is made once is made by one worker
-
 LOAN = "nav-2026"
 FILED_BEFORE, FILED_SINCE = someone(1), someone(2)
 
