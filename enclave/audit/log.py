@@ -46,7 +46,11 @@ explain(
 explain(
     "H_LOG_KEY",
     "The audit log names a signing key that this server never had: a checkpoint would vouch for it.",
-    "Nothing was signed. Find out who wrote to audit/, then `enclave recover`.",
+    "Nothing was signed. Find out who wrote to audit/, then `enclave recover`: it begins another log.",
+    nb=(
+        "Revisjonsloggen nevner en signeringsnøkkel som denne serveren aldri har hatt.",
+        "Ingenting ble signert. Finn ut hvem som skrev i audit/, og kjør `enclave recover`: den begynner en ny logg.",
+    ),
 )
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
