@@ -43,7 +43,7 @@ explain(
 )
 explain(
     "H_NEXT_KEY_MISSING",
-    "Things are sealed to both halves of a key that is being replaced, and this job was not handed both private ones.",
+    "A key is being replaced, and this job was not handed both private halves, the present one and the next.",
     "Under systemd, seal NAME.next.key as a further credential of every job that has NAME.key, until the old one is "
     "retired; the next run then goes on. Else restore the file: nothing else opens what is sealed to it.",
 )
@@ -77,8 +77,6 @@ KEY_KINDS: dict[str, Kind] = {
 }
 NEXT = ".next"
 """What stands behind the name of the key that will replace another."""
-OPENING = frozenset({Kind.AGE, Kind.OPENPGP})
-"""Kinds of key that others seal to."""
 RAW_LENGTH = 32
 LARGEST = 4096
 _HEX = re.compile(rb"[0-9a-f]{64}\n?")
@@ -133,7 +131,10 @@ class Keyring:
         return public(self._halves, name)
 
     def _check_halves(self, name: str) -> None:
-        """Halt where a key is not its public half's, or one that others seal to by now is not held."""
+        """Halt where a key is not its public half's, or the one that replaces it is not held too.
+
+        Others may seal to it by now; and who signs or logs in without it would fail once it has replaced this one.
+        """
         kind = KEY_KINDS[name]
         held = [public_of(kind, key).split() for key in (self._keys[name], self._next.get(name)) if key is not None]
         present, following = (self._stated(f"{name}{suffix}", len(held[0])) for suffix in ("", NEXT))
@@ -144,7 +145,7 @@ class Keyring:
             return
         if len(held) > 1 and held[1] not in (following, present):
             raise Halt("H_KEY_WRONG", place=f"{name}{NEXT}.pub")
-        if kind in OPENING and not all(half in held for half in (present, following) if half is not None):
+        if not all(half in held for half in (present, following) if half is not None):
             raise Halt("H_NEXT_KEY_MISSING", place=name)
 
     def _stated(self, stem: str, words: int) -> list[str] | None:

@@ -215,8 +215,8 @@ def test_from_the_draw_on_the_next_half_is_sealed_to_and_both_open(keys: Path) -
     assert Keyring(keys, frozenset({"quarantine"})).next("quarantine") is None
 
 
-def test_a_key_that_others_seal_to_must_be_held(keys: Path, tmp_path: Path) -> None:
-    """Credentials without the next private half halt this run; the next half of a signing key is needed by nobody."""
+def test_a_key_that_is_to_replace_another_must_be_held(keys: Path, tmp_path: Path) -> None:
+    """Credentials without the next private half halt this run, whether others seal to it or it signs."""
     credentials = tmp_path / "credentials"
     credentials.mkdir(mode=0o700)
     for name in ("quarantine", "bundle-sign"):
@@ -224,9 +224,8 @@ def test_a_key_that_others_seal_to_must_be_held(keys: Path, tmp_path: Path) -> N
         publish_next(keys, name)
         (credentials / f"{name}.key").write_bytes((keys / f"{name}.key").read_bytes())
         (credentials / f"{name}.key").chmod(0o600)
-    Keyring(credentials, frozenset({"bundle-sign"}), keys)
-    with pytest.raises(Halt, match="H_NEXT_KEY_MISSING"):
-        Keyring(credentials, frozenset({"quarantine"}), keys)
+        with pytest.raises(Halt, match="H_NEXT_KEY_MISSING"):
+            Keyring(credentials, frozenset({name}), keys)
     assert "H_NEXT_KEY_MISSING" in ONLY_THIS_RUN
     following = credentials / f"quarantine{NEXT}.key"
     following.write_bytes((keys / following.name).read_bytes())

@@ -250,7 +250,13 @@ def waiting(site: Site) -> Iterator[Site]:
     yield site
     assert site.rows() == before
     assert [drop.attempts for drop in site.drops() if drop.state is DropState.COLLECTED] == [0]
-    assert admit(site.wiring("admit")) == {"admitted": 1, "rejected": 0, "replayed": 0, "digests": 0}
+    assert admit(site.wiring("admit")) == {
+        "admitted": 1,
+        "rejected": 0,
+        "replayed": 0,
+        "digests": 0,
+        "under_old_key": 0,
+    }
 
 
 WRONG_KEYS = {

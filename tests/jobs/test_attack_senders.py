@@ -205,7 +205,13 @@ def test_what_the_gate_holds_back_rejects_its_own_drop_only(server: Server, monk
 
     monkeypatch.setattr(admitting, "feedback", feedback)
 
-    assert admitting.admit(wired(server.folder, "admit")) == {"admitted": 1, "rejected": 1, "replayed": 0, "digests": 0}
+    assert admitting.admit(wired(server.folder, "admit")) == {
+        "admitted": 1,
+        "rejected": 1,
+        "replayed": 0,
+        "digests": 0,
+        "under_old_key": 0,
+    }
 
     assert [drop.reason for drop in server.drops(ATTACKER)] == ["E_ANSWER_HELD"]
     receipts = [one for one in releases_of(server.control, REGISTRY) if one.recipient == ATTACKER]

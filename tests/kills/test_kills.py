@@ -198,7 +198,7 @@ def test_a_job_killed_at_some_effect_ends_as_if_it_had_not_been(walked: Walked, 
         ("admit", "after commit engines.py:transaction for write.py:settle"),
         ("link", "after commit engines.py:transaction for write.py:keep_tables"),
         ("release", "after commit engines.py:transaction for write.py:name_drafts"),
-        ("deliver", "link durable.py:write_new"),
+        ("deliver", "link durable.py:_name_new"),
     ],
 )
 def test_a_job_killed_where_it_once_did_not_recover_or_may_not_tear_recovers(
