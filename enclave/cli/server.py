@@ -112,7 +112,10 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
         *examine(session.folder, session.settings),
         Finding("the kernel has Landlock", landlock_version() > 0, "Run jobs under the shipped systemd units only."),
     )
-    rows = [{"what": one.what, "well": "yes" if one.well else "NO", "remedy": one.remedy} for one in findings]
+    rows = [
+        {"what": one.what, "well": "yes" if one.well else "NO", "remedy": "" if one.well else one.remedy}
+        for one in findings
+    ]
     show(["what", "well", "remedy"], rows, as_json=as_json)
     raise typer.Exit(0 if all(one.well for one in findings) else 1)
 

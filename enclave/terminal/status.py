@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ from enclave.control.runs import runs_of
 from enclave.control.submissions import untaken_of
 from enclave.flow import DropState, LoanState, ReleaseState, RequestState
 from enclave.folders import WorkingFolder
-from enclave.halted import halt_mark
+from enclave.halted import PAUSED, halt_mark
 from enclave.settings import read_settings
 from enclave.terminal.alarms import alarms_of, facts_of
 from enclave.terminal.completeness import deliveries_seen
@@ -80,9 +80,13 @@ def look(folder: WorkingFolder, registry: str, now: datetime) -> Status:
     releases = releases_of(control, registry)
     mark = halt_mark(folder)
     newest = {run.job: run for run in runs_of(control, registry) if run.finished_at is not None}
-    halted = [] if mark is None else [Waiting("server", "two people", mark["at"], f"halted: {mark['code']}", True)]
+    stopped = [] if mark is None else [Waiting("server", "two people", mark["at"], f"halted: {mark['code']}", True)]
+    paused = folder.locks / PAUSED
+    if paused.exists():
+        since = datetime.fromtimestamp(paused.stat().st_mtime, UTC).isoformat(timespec="seconds")
+        stopped.append(Waiting("server", "data processor", since, "paused: `enclave pause --off`", True))
     waiting = [
-        *halted,
+        *stopped,
         *(
             Waiting("drop", drop.sender, drop.collected_at, "waits for `admit`", False)
             for drop in drops

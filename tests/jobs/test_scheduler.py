@@ -13,6 +13,7 @@ from enclave.errors import Halt
 from enclave.folders import WorkingFolder
 from enclave.halted import halt_mark, halt_until_recovered, lift_halt
 from enclave.settings import Settings, read_settings
+from enclave.terminal.status import look
 from jobs import road
 from jobs.schedule import JOBS, ROAD
 from jobs.scheduler import build_scheduler, missed_jobs, next_time, run_scheduler, run_unless_paused
@@ -133,9 +134,10 @@ def test_a_job_that_hangs_is_ended_and_the_next_run_is_possible(
 
 
 def test_nothing_starts_while_paused_or_halted(server: WorkingFolder) -> None:
-    """A pause is silent, a halt is told; recovery lifts it."""
+    """A pause is silent but in the status, a halt is told; recovery lifts it."""
     durable.write(server.locks / "paused", b"")
     assert run_unless_paused(server, "collect", "kar") == 0
+    assert [one.why for one in look(server, "kar", datetime.now(UTC)).waiting] == ["paused: `enclave pause --off`"]
     durable.remove(server.locks / "paused")
 
     halt_until_recovered(server, Halt("H_OUTSIDE_ROW", place="somewhere"), NOON)
