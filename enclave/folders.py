@@ -84,6 +84,11 @@ class WorkingFolder:
         return self.root / "audit"
 
     @property
+    def backup_manifests(self) -> Path:
+        """What each backup held, by the SHA-256 that the log names it by: file names and digests only."""
+        return self.audit / "backups"
+
+    @property
     def pages(self) -> Path:
         """Static pages for the data processor."""
         return self.root / "pages"

@@ -112,6 +112,7 @@ def _destroy_loan(wiring: Wiring, loan: Loan) -> None:
             copies,
             in_clear=_first_columns(wiring, loan),
             managed=_managed(wiring),
+            backups=_manifests_of_backups(wiring),
             recipient=loan.public_key,
             due=loan.due,
             today=wiring.now.date(),
@@ -173,6 +174,13 @@ def _managed(wiring: Wiring) -> list[tuple[str, Path]]:
     """Every folder that jobs hand things over in, the log and control.db; keys and databases are no job's to read."""
     folders = [(which.value, wiring.path(which, Access.READ)) for which in Folder]
     return [*folders, ("audit", wiring.folder.audit), ("control.db", wiring.folder.control)]
+
+
+def _manifests_of_backups(wiring: Wiring) -> list[tuple[str, Path]]:
+    """The manifest of every backup that the log knows as made, by its digest, and where it is kept."""
+    made = wiring.log.entries(Act.BACKUP_MAKE)
+    digests = dict.fromkeys(one.object_id for one in made if one.phase in (Phase.DONE, Phase.RECOVERED))
+    return [(sha256, wiring.folder.backup_manifests / f"{sha256}.json") for sha256 in digests]
 
 
 def _first_columns(wiring: Wiring, loan: Loan) -> str:

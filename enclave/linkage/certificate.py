@@ -13,7 +13,7 @@ from enclave.model.loan import Derived, Destruction, LoanAgreement
 explain(
     "H_LOAN_NOT_DESTROYED",
     "A loan's key or a copy of its file, sealed or in clear, is still there after its destruction.",
-    "Look in the folders that are named, and for links in `loans/` and `keystore/`; remove what is left, "
+    "Look in the folders and backups that are named, and for links in `loans/` and `keystore/`; remove what is left, "
     "`enclave recover`, and run the job `destroy` again.",
 )
 
@@ -44,8 +44,9 @@ def certificate(
     and outlives it, `snapshots_until` the day when the last snapshot of the server's disk is gone (None: not known).
     """
     gone = destruction.key_absent and destruction.files_absent and destruction.decryption_fails
-    if not gone or destruction.residue.left_in:
-        places = ", ".join(sorted({*destruction.residue.left_in}))
+    left_in = {*destruction.residue.left_in, *destruction.backups.naming}
+    if not gone or left_in:
+        places = ", ".join(sorted(left_in))
         raise Halt("H_LOAN_NOT_DESTROYED", place=f"{destruction.loan_id} {places}".strip())
     require_aggregates(derived, destruction.loan_id)
     facts = {
@@ -68,6 +69,9 @@ def certificate(
             "files_looked_through": destruction.residue.files,
             "folders_looked_through": list(destruction.residue.folders),
             "files_with_residue": 0,
+            "backup_manifests_read": destruction.backups.read,
+            "backup_manifests_missing": destruction.backups.missing,
+            "backups_that_hold_it": 0,
         },
         "brought_back_by_a_restored_copy": destruction.came_back,
         "airlock_copies_left": destruction.airlock_copies_left,
@@ -130,6 +134,7 @@ def _text(
         "  - nøkkellageret gir ikke ut noen nøkkel for lånet, så ingen kopi av filene kan åpnes",
         f"  - {destruction.residue.files} filer er gjennomsøkt, uten funn av lånets filer eller nøkkel;",
         f"    stedene er {', '.join(destruction.residue.folders)}",
+        *_in_backups(destruction),
         f"  - kopier på slusen som ikke er bekreftet fjernet: {destruction.airlock_copies_left}",
         *_came_back(destruction),
         "",
@@ -148,6 +153,14 @@ def _text(
         "Sammenlign vkey med nøkkelen i avtalen: en nøkkel som følger med beviset, sier bare at de to hører sammen.",
     ]
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8-sig")
+
+
+def _in_backups(destruction: Destruction) -> list[str]:
+    read, missing = destruction.backups.read, destruction.backups.missing
+    if not read and not missing:
+        return ["  - loggen har ingen sikkerhetskopi av serveren"]
+    lines = [f"  - fortegnelsen over {read} sikkerhetskopier er lest: verken nøkkelen eller filene er i noen av dem"]
+    return [*lines, f"    (fortegnelsen mangler for {missing}; nøkler til lån tas aldri med)"] if missing else lines
 
 
 def _came_back(destruction: Destruction) -> list[str]:

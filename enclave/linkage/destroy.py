@@ -13,7 +13,7 @@ from pathlib import Path
 from enclave import durable
 from enclave.crypto.keystore import Keystore
 from enclave.errors import Refused
-from enclave.linkage.residue import look_through, marks_of
+from enclave.linkage.residue import look_through, marks_of, read_manifests
 from enclave.model.loan import Destruction
 
 
@@ -33,6 +33,7 @@ def destroy(
     *,
     in_clear: str,
     managed: Sequence[tuple[str, Path]],
+    backups: Sequence[tuple[str, Path]],
     recipient: str,
     due: date,
     today: date,
@@ -43,8 +44,9 @@ def destroy(
 
     `recipient` is the public half (`age1…`) that the lender sealed to; `copies` are those of the first attempt;
     `managed` are the folders that are looked through afterwards, (name, path) each, for its ciphertext and for what
-    begins with `in_clear`. The report can say that something
-    is left: then there is no certificate. `came_back` says that a restored copy had brought the loan back, keyless.
+    begins with `in_clear`; `backups` are the manifests of those that were made, (SHA-256, path) each. The report can
+    say that something is left: then there is no certificate. `came_back` says that a restored copy had brought the
+    loan back, keyless.
     """
     wrapped = _wrapped(keystore, loan_id) or b""
     marks = marks_of(wrapped, (copy.path for copy in copies), (copy.sha256 for copy in copies), in_clear)
@@ -60,6 +62,7 @@ def destroy(
         files_absent=not any(copy.path.exists() or copy.path.is_symlink() for copy in copies),
         decryption_fails=_no_key_is_given_out(keystore, loan_id),
         residue=look_through(managed, marks),
+        backups=read_manifests(backups, marks),
         airlock_copies_left=airlock_copies_left,
         overdue_days=max(0, (today - due).days),
         came_back=came_back,

@@ -6,6 +6,7 @@ for each sealing; the digest of the whole file; and, for a copy in clear, the co
 
 import errno
 import hashlib
+import json
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from enclave.model.loan import Residue
+from enclave.model.loan import BackupsRead, Residue
 
 CHUNK = 1 << 20
 _KEY_SHARE = re.compile(rb"-> X25519 [A-Za-z0-9+/]{43}")
@@ -85,6 +86,30 @@ def _is_marked(path: Path, marks: Marks) -> bool | None:
                 return True
             before = window[-overlap:] if overlap else b""
     return digest.hexdigest() in marks.digests
+
+
+def read_manifests(manifests: Iterable[tuple[str, Path]], marks: Marks) -> BackupsRead:
+    """Read what each backup held – (SHA-256 of its manifest, where that is kept) – for the loan's key and files.
+
+    A manifest that is gone, or is not the one that the log names, counts as missing.
+    """
+    read, missing, naming = 0, 0, []
+    for sha256, path in manifests:
+        file = _opened(path)
+        content = b"" if file is None else file.read()
+        if file is not None:
+            file.close()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            missing += 1
+            continue
+        read += 1
+        if any(_is_of_a_loan(member, marks) for member in json.loads(content)["members"]):
+            naming.append(f"backup {sha256[:16]}")
+    return BackupsRead(read, missing, tuple(naming))
+
+
+def _is_of_a_loan(member: dict[str, str], marks: Marks) -> bool:
+    return "keystore/" in member["name"] or "/loans/" in member["name"] or member["sha256"] in marks.digests
 
 
 def _opened(path: Path) -> BinaryIO | None:

@@ -142,6 +142,15 @@ class Residue:
 
 
 @dataclass(frozen=True)
+class BackupsRead:
+    """What the manifests of backups say of a loan: how many were read, how many are kept no more, and which name it."""
+
+    read: int
+    missing: int
+    naming: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Destruction:
     """What destroying a loan's key did and found; the text of the certificate is made from it."""
 
@@ -153,6 +162,7 @@ class Destruction:
     files_absent: bool
     decryption_fails: bool
     residue: Residue
+    backups: BackupsRead
     airlock_copies_left: int
     """copies at the airlock, ciphertext to the destroyed key, whose removal is not confirmed"""
     overdue_days: int

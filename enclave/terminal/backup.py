@@ -82,6 +82,9 @@ def back_up(folder: WorkingFolder, settings: Settings, out: Path) -> Made:
         manifest = _manifest(folder, settings, log)
         digests = {"manifest": manifest.sha256}
         with acts.act(Act.BACKUP_MAKE, "backup", manifest.sha256, digests=digests) as act:
+            # Kept, so that who destroys a loan can see that no backup holds it.
+            durable.make_folder(folder.backup_manifests)
+            durable.write(folder.backup_manifests / f"{manifest.sha256}.json", manifest.text())
             durable.make_folder(out)
             # A crash here leaves a folder with one of the two files, or none: whole ones, and no backup.
             for which in WHICH:

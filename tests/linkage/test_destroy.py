@@ -46,13 +46,14 @@ class Held:
             durable.write(path, self.ciphertext)
         digest = hashlib.sha256(self.ciphertext).hexdigest()
         self.copies = tuple(Copy(place, path, digest) for place, path in self.files)
+        self.backups: list[tuple[str, Path]] = []
         self.managed = [(name, folder / name) for name in ("keystore", "loans", "quarantine")]
 
     def destroy(self, today: date = date(2026, 7, 1)) -> Destruction:
         """One attempt."""
         return destroy(
             "nav-2026", self.keystore, self.copies, in_clear="person_id;month;", managed=self.managed,
-            recipient=self.recipient, due=AGREEMENT.due, today=today,
+            backups=self.backups, recipient=self.recipient, due=AGREEMENT.due, today=today,
         )  # fmt: skip
 
 
@@ -212,6 +213,7 @@ def test_the_certificate_says_what_was_checked_and_what_it_cannot_cover(held: He
     assert facts["checks"] == {
         "decryption_fails": True, "files_absent": True, "key_absent": True, "files_with_residue": 0,
         "files_looked_through": 2, "folders_looked_through": ["keystore", "loans", "quarantine"],
+        "backup_manifests_read": 0, "backup_manifests_missing": 0, "backups_that_hold_it": 0,
     }  # fmt: skip
     assert facts["not_covered"] == [name for name, _ in NOT_COVERED]
     assert facts["audit"] == {"log_id": POSITION.log_id, "seq": 77}
@@ -227,3 +229,37 @@ def test_the_certificate_says_what_was_checked_and_what_it_cannot_cover(held: He
         assert said in readable
     assert certificate(found, AGREEMENT, AT, POSITION) == (document, text)
     assert held.identity.reveal() not in document.content + text.content
+
+
+def backed_up(held: Held, folder: Path, *members: tuple[str, str]) -> str:
+    """Keep the manifest of a backup of these (name, SHA-256); answers its digest."""
+    text = json.dumps({"members": [{"name": name, "sha256": sha256} for name, sha256 in members]}).encode()
+    digest = hashlib.sha256(text).hexdigest()
+    durable.write(folder / f"{digest}.json", text)
+    held.backups.append((digest, folder / f"{digest}.json"))
+    return digest
+
+
+def test_the_manifest_of_every_backup_is_read(held: Held, tmp_path: Path) -> None:
+    """The certificate says how many were; one that is gone or was altered is counted as missing, not as well."""
+    backed_up(held, tmp_path, ("control.db", "0" * 64), ("registries/kar/registry.db", "1" * 64))
+    for altered in (b"{}", None):
+        path = tmp_path / f"{backed_up(held, tmp_path, ('control.db', '2' * 64))}.json"
+        held.backups[-1] = (held.backups[-1][0], path.rename(tmp_path / f"{altered!r}"))
+        if altered is None:
+            held.backups[-1][1].unlink()
+        else:
+            durable.write(held.backups[-1][1], altered)
+    document, text = certificate(held.destroy(), AGREEMENT, AT, POSITION)
+    checks = json.loads(document.content)["checks"]
+    assert (checks["backup_manifests_read"], checks["backup_manifests_missing"]) == (1, 2)
+    assert "fortegnelsen over 1 sikkerhetskopier er lest" in text.content.decode("utf-8-sig")
+
+
+@pytest.mark.parametrize("name", ["keystore/kar/loans/nav-2026.age", "registries/kar/loans/x.drop", "site/kar/copy"])
+def test_a_backup_that_holds_the_loan_leaves_no_certificate(held: Held, tmp_path: Path, name: str) -> None:
+    """Whether by its key, by a file where loans lie, or by the same ciphertext under another name."""
+    ciphertext = hashlib.sha256(held.ciphertext).hexdigest()
+    digest = backed_up(held, tmp_path, ("control.db", "0" * 64), (name, ciphertext if "copy" in name else "3" * 64))
+    with pytest.raises(Halt, match=f"H_LOAN_NOT_DESTROYED.*backup {digest[:16]}"):
+        certificate(held.destroy(), AGREEMENT, AT, POSITION)

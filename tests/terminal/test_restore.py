@@ -210,8 +210,14 @@ def test_what_people_decided_stays_decided(standing: Standing) -> None:
 
 
 def test_a_loan_that_was_destroyed_since_stays_so(standing: Standing) -> None:
-    """It is destroyed by the ledger, its grave stands, and no key or file of it came back; jobs leave it so."""
+    """It is destroyed by the ledger, its grave stands, and no key or file of it came back; jobs leave it so.
+
+    Its certificate says that the manifest of the backup was read, and names neither its key nor its file.
+    """
     server = standing.server
+    (certificate,) = server.releases(Kind.CERTIFICATE)
+    facts = json.loads(next(one.content for one in server.draft(certificate).files if one.name.endswith(".json")))
+    assert (facts["checks"]["backup_manifests_read"], facts["checks"]["backup_manifests_missing"]) == (1, 0)
     lies = server.folder.registry(REGISTRY)
     put_back(server, standing.tars)
     server.run("destroy", "link", "destroy")
