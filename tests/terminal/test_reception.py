@@ -387,6 +387,10 @@ def test_a_package_is_verified_by_the_guides_words(server: Server, opened: Path)
         _type(server, opened, command)
 
 
+ASKS = re.compile(r"(?i)password[^\n]*: ?$")
+"""A question that has been read to its end; 7-Zip says much before that ends with a colon too."""
+
+
 def _type(server: Server, folder: Path, block: str, typed: list[str] | None = None) -> str:
     """Run lines for `cmd` as a shell would; `typed` is what a person types when a program asks."""
     here = str(server.home.parent.parent)
@@ -402,7 +406,7 @@ def _type(server: Server, folder: Path, block: str, typed: list[str] | None = No
         while chunk := _read(master):
             said += chunk
             question += chunk
-            if answers and question.rstrip().endswith(":"):
+            if answers and ASKS.search(question):
                 _wait_until_hidden(master)
                 os.write(master, f"{answers.pop(0)}\n".encode())
                 question = ""
