@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -30,6 +31,20 @@ def postgres_database(postgres_cluster: Cluster) -> Callable[[], str]:
     return postgres_cluster.new_database
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """No two workers run tests of one file: what a file makes once would be made twice, and nobody would notice."""
+    scope = _ByFile.scope_of(request.node.nodeid)
+    if worker_id == "master" or _is_shared(request.config, scope):
+        return
+    mine = tmp_path_factory.getbasetemp().parent / f"worker-of-{hashlib.sha256(scope.encode()).hexdigest()[:16]}"
+    try:
+        with mine.open("x") as file:
+            file.write(worker_id)
+    except FileExistsError:
+        assert mine.read_text() in ("", worker_id), f"two workers run {scope}"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that no worker waits for another at the end."""
     for item in items:
@@ -52,8 +67,15 @@ class _ByFile(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        scope = self.scope_of(nodeid)
+        return nodeid if _is_shared(self.config, scope) else scope
+
+    @staticmethod
+    def scope_of(nodeid: str) -> str:
+        """The file of a test, or the demo that it looks at."""
         path = nodeid.partition("::")[0]
-        folder = path.split("/")[1]
-        if folder in LOOKS_AT_THE_DEMO:
-            return "demo"
-        return nodeid if folder == "kills" and self.config.option.markexpr == "long" else path
+        return "demo" if path.split("/")[1] in LOOKS_AT_THE_DEMO else path
+
+
+def _is_shared(config: pytest.Config, scope: str) -> bool:
+    return scope.startswith("tests/kills/") and config.option.markexpr == "long"
