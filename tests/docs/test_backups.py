@@ -1,10 +1,7 @@
 """Backups and restores as docs/operator.md tells them, typed by the operator, both holders and the project lead."""
 
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from enclave.control.drops import drops_of
@@ -12,6 +9,7 @@ from enclave.flow import Act, DropState
 from enclave.folders import WorkingFolder
 from enclave.halted import PAUSED
 from enclave.wiring import open_log
+from tests.docs.typed import typed
 from tests.jobs.clinics import OLD, REGISTRY, InProcess, Server
 from tests.jobs.working import wired
 
@@ -57,18 +55,3 @@ def test_a_backup_and_a_lost_disk_as_the_guide_has_them(tmp_path: Path) -> None:
     assert new.registry_writer
     assert new.open_vault()
     assert [len(lines) for lines in (KEYS, BACKUP, RESTORE, NEW_MACHINE)] == [4, 1, 8, 7]
-
-
-def typed(server: Server, line: str) -> str:
-    """Type one line; exit code 1 means that something waits for a person, which is no fault."""
-    command = re.sub(r"^enclave ", f"{shlex.quote(sys.executable)} -m enclave ", line)
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=server.root,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "ENCLAVE_CONFIG": str(server.folder.settings)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode in (0, 1), f"{line}: {done.stdout}{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout

@@ -2,9 +2,6 @@
 
 import json
 import re
-import shlex
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from enclave.control.loans import find_loan
 from enclave.crypto import age
 from enclave.flow import LoanState
 from enclave.model.draft import Kind
+from tests.docs.typed import typed
 from tests.jobs.clinics import COURSES, LENDER, OLD, REGISTRY, TODAY, InProcess, Server
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +33,7 @@ def test_the_linkage_week_can_be_walked(tmp_path: Path) -> None:
 
     request_id = ""
     for line in ORDER:
-        told = _typed(server, line.replace("DAY", due).replace("ID", request_id))
+        told = typed(server, line.replace("DAY", due).replace("ID", request_id))
         if " loan order " in line:
             request_id = told.split("filed as request ")[1].split(";")[0]
 
@@ -45,9 +43,9 @@ def test_the_linkage_week_can_be_walked(tmp_path: Path) -> None:
     for line in ANSWER:
         public_key = find_loan(server.control, REGISTRY, LOAN).public_key
         here = str(server.live / "airlock" / LENDER / "in")
-        _typed(server, line.replace("age1…", public_key).replace("at-the-airlock", here))
+        typed(server, line.replace("age1…", public_key).replace("at-the-airlock", here))
 
-    told = [_typed(server, line) for line in LINK]
+    told = [typed(server, line) for line in LINK]
 
     assert (len(ORDER), len(ANSWER), len(LINK)) == (7, 1, 3)
     assert "SLETTESERTIFIKAT" in told[-1]
@@ -57,20 +55,6 @@ def test_the_linkage_week_can_be_walked(tmp_path: Path) -> None:
     certificate = server.delivered(LENDER, Kind.CERTIFICATE)
     assert any("sertifikat" in name for name in certificate)
     assert server.holds(*numbers) == []
-
-
-def _typed(server: Server, line: str) -> str:
-    """Type one line; exit code 1 means that something waits for a person, which is no fault."""
-    command = re.sub(r"^enclave ", f"{shlex.quote(sys.executable)} -m enclave ", line)
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=server.root,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "ENCLAVE_CONFIG": str(server.folder.settings)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode in (0, 1), f"{line}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def _the_list_as_the_lender_opens_it(server: Server) -> list[str]:
