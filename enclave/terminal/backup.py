@@ -84,6 +84,7 @@ def back_up(folder: WorkingFolder, settings: Settings, out: Path) -> Made:
         with acts.act(Act.BACKUP_MAKE, "backup", manifest.sha256, digests=digests) as act:
             # Kept, so that who destroys a loan can see that no backup holds it.
             durable.make_folder(folder.backup_manifests)
+            durable.sweep(folder.backup_manifests)
             durable.write(folder.backup_manifests / f"{manifest.sha256}.json", manifest.text())
             durable.make_folder(out)
             # A crash here leaves a folder with one of the two files, or none: whole ones, and no backup.
