@@ -8,6 +8,7 @@ comes under it once the next is drawn, since no job is at work while that happen
 from collections.abc import Callable
 
 from enclave import durable
+from enclave.control.releases import drafts_over
 from enclave.control.requests import ROTATION, close_request, requests_of
 from enclave.crypto import age
 from enclave.crypto.keystore import Keystore
@@ -15,7 +16,7 @@ from enclave.crypto.secret import Secret
 from enclave.errors import Refused
 from enclave.flow import Act, ReleaseState, RequestState
 from enclave.grants import Access, Folder
-from enclave.terminal.key_needs import drafts_under
+from enclave.release.drafts import count_under
 from enclave.wiring import Wiring
 
 
@@ -54,7 +55,8 @@ def drop_keys_left(wiring: Wiring) -> int:
 def drafts_left(wiring: Wiring) -> int:
     """How many drafts that were not sealed yet only the old key of `seal` opens."""
     drafts, old = wiring.path(Folder.DRAFTS, Access.READ), wiring.keys.get("drafts")
-    return drafts_under(wiring.control, wiring.registry, drafts, old, ReleaseState.PROPOSED, ReleaseState.APPROVED)
+    over = drafts_over(wiring.control, wiring.registry, ReleaseState.PROPOSED, ReleaseState.APPROVED)
+    return count_under(drafts, old, over)
 
 
 def requests_left(wiring: Wiring) -> int:

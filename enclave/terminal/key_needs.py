@@ -4,7 +4,6 @@ Of what only a job opens, the job itself tells by closing the request of the rot
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
 from enclave import durable
@@ -18,11 +17,11 @@ from enclave.control.institutions import Role, institutions_of
 from enclave.control.releases import drafts_over, newest_site
 from enclave.crypto import age
 from enclave.crypto.keyring import Keyring, halves
-from enclave.crypto.secret import Secret
 from enclave.errors import Halt, Refused, explain
 from enclave.flow import Act, DropState, ReleaseState
 from enclave.folders import WorkingFolder
 from enclave.grants import Folder
+from enclave.release.drafts import count_under
 from enclave.wiring import open_log
 
 explain(
@@ -68,7 +67,7 @@ def require_unneeded(folder: WorkingFolder, registry: str, name: str) -> None:
     control, lies = Control(folder.control), folder.registry(registry)
     if name == "viewing":
         key = Keyring(lies.keys, frozenset({name})).get(name)
-        waiting = drafts_under(control, registry, lies.folder(Folder.DRAFTS), key, ReleaseState.PROPOSED)
+        waiting = count_under(lies.folder(Folder.DRAFTS), key, drafts_over(control, registry, ReleaseState.PROPOSED))
         answers = lies.folder(Folder.REQUESTS).glob("*.answer.age")
         left = waiting + sum(age.is_sealed_to(durable.read(path), key) for path in answers)
     elif name in ("intake", "nettskjema"):
@@ -101,13 +100,6 @@ def _is_vouched_for(folder: WorkingFolder) -> bool:
         return verify(note, vkey_of(log.origin, bytes.fromhex(old))).size > named[0]
     except Halt:
         return False  # signed by the next key alone, or by an even older one
-
-
-def drafts_under(control: Control, registry: str, drafts: Path, key: Secret, *waiting: ReleaseState) -> int:
-    """How many drafts a key opens that wait in one of these states, or that the ledger does not know yet."""
-    over = drafts_over(control, registry, *waiting)
-    lying = [path for path in drafts.glob("*/*.age") if path.stem not in over]
-    return sum(age.is_sealed_to(durable.read(path), key) for path in lying)
 
 
 def require_told(folder: WorkingFolder, registry: str, name: str, *, told: bool) -> None:
