@@ -1,8 +1,9 @@
 """The audit log as a file: one line for each act, appended under a lock and durable before `record` returns.
 
 A folder holds `log.jsonl`, `checkpoints/SIZE`, `torn/` (bytes that a crash left after the last newline), `vkey` (the
-key that auditors verify checkpoints with), `bookmark` (where a start reads on) and `lock`. Several processes may
-append: each takes the lock, reads what others wrote since, and goes on from there. Damage is never repaired: it halts.
+keys that auditors verify checkpoints with), `bookmark` (where a start reads on), `lock`, and in `backups/` what each
+backup held, which no line of the log depends on. Several processes may append: each takes the lock, reads what others
+wrote since, and goes on from there. Damage is never repaired: it halts.
 """
 
 import hashlib
