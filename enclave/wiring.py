@@ -34,8 +34,9 @@ if TYPE_CHECKING:  # each of these loads a library that only some jobs need
 
     from enclave.airlock.nettskjema import SubmissionTree
     from enclave.airlock.port import Airlock
-    from enclave.identity.vault import Vault, VaultReader
+    from enclave.identity.vault import Vault
     from enclave.identity.vault_keys import VaultKeys
+    from enclave.identity.vault_reader import VaultReader
     from enclave.intake.envelope import Envelope
     from enclave.linkage.probable import Scorer
     from enclave.registry.definition import Loan
@@ -241,7 +242,7 @@ class Wiring:
     @cached_property
     def vault_reader(self) -> "VaultReader":
         """The vault through an engine that cannot write."""
-        from enclave.identity.vault import VaultReader
+        from enclave.identity.vault_reader import VaultReader
 
         return VaultReader(self.vault_engine(Access.READ), self.vault_keys)
 

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Table, delete, insert, select
 
 from enclave.audit.record import Position
-from enclave.identity.vault import match_keys, transaction
 from enclave.identity.vault_bulk import among, insert_all
 from enclave.identity.vault_keys import INDEX, MatchedKeys, VaultKeys
 from enclave.identity.vault_rows import (
@@ -21,7 +20,7 @@ from enclave.identity.vault_rows import (
     reference_columns,
     reference_texts,
 )
-from enclave.identity.vault_tables import act, identity, reference, vault_key
+from enclave.identity.vault_tables import act, identity, match_keys, reference, transaction, vault_key
 
 MOST_ROWS = 10_000
 

@@ -6,7 +6,7 @@ from datetime import date
 import polars as pl
 
 from enclave.identity.rules import IdKind, Mode, classify
-from enclave.identity.vault import VaultReader
+from enclave.identity.vault_reader import VaultReader
 
 
 class Resolver:

@@ -1,7 +1,7 @@
 """Many rows into and out of the vault at a time: tuples for SQLite, one parameter for each column on PostgreSQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Integer, LargeBinary, Table, cast, func, select
@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 
 READ_ROWS = 20_000
 _WRITE_ROWS = 20_000
+_STATEMENT_ROWS = 1_000
 _MANY = 8
 """A whole table is read in order where at least one in so many of its rows is wanted: cheaper than finding each."""
 
@@ -23,18 +24,33 @@ def insert_all(connection: Connection, table: Table, columns: Mapping[str, Seque
     """
     listed = {name: values for name, values in columns.items() if not isinstance(values, str | int)}
     same = {name: value for name, value in columns.items() if isinstance(value, str | int)}
+    insert_some, size = (
+        (_insert_columns, _WRITE_ROWS) if connection.dialect.name == "postgresql" else (_insert_rows, _STATEMENT_ROWS)
+    )
     count, inserted = len(next(iter(listed.values()))), 0
-    for start in range(0, count, _WRITE_ROWS):
-        chunk = {name: values[start : start + _WRITE_ROWS] for name, values in listed.items()}
-        if connection.dialect.name == "postgresql":
-            inserted += _insert_columns(connection, table, chunk, same)
-        else:
-            names = [*chunk, *same]
-            marks = ", ".join("?" * len(names))
-            statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of our own
-            rows = list(zip(*chunk.values(), *map(repeat, same.values()), strict=False))  # a repeat has no end
-            inserted += connection.exec_driver_sql(statement, rows).rowcount
+    for start in range(0, count, size):
+        chunk = {name: values[start : start + size] for name, values in listed.items()}
+        inserted += insert_some(connection, table, chunk, same)
     return inserted
+
+
+def _insert_rows(
+    connection: Connection, table: Table, chunk: Mapping[str, Sequence[Any]], same: Mapping[str, str | int]
+) -> int:
+    """Insert many rows in one statement: half the time of a statement for each.
+
+    OR FAIL leaves an error to be undone with the caller's whole transaction; else SQLite would copy aside each page
+    that the statement touches, to undo it alone.
+    """
+    row = f"({', '.join('?' * len(chunk))})"
+    rows = ", ".join(repeat(row, len(next(iter(chunk.values())))))
+    each = ", ".join(["*", *repeat("?", len(same))])
+    statement = (
+        f"INSERT OR FAIL INTO {table.name} ({', '.join([*chunk, *same])}) "  # noqa: S608  # names of our own
+        f"SELECT {each} FROM (VALUES {rows}) WHERE true ON CONFLICT DO NOTHING"  # without WHERE, ON would begin a join
+    )
+    values = (*same.values(), *chain.from_iterable(zip(*chunk.values(), strict=True)))
+    return connection.exec_driver_sql(statement, values).rowcount
 
 
 def _insert_columns(

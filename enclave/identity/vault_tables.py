@@ -1,10 +1,18 @@
-"""The tables of the vault: one schema for SQLCipher and PostgreSQL. Nothing here is an identity in clear."""
+"""The tables of the vault and a transaction over them: one schema for SQLCipher and PostgreSQL.
+
+Nothing here is an identity in clear.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Connection,
     Date,
+    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -13,7 +21,18 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    select,
     text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from enclave.errors import Halt, explain
+from enclave.identity.vault_keys import MatchedKeys, VaultKeys
+
+explain(
+    "H_VAULT",
+    "The vault's database refused what the server asked of it; nothing was changed.",
+    "Look at the database's own log for disk, memory, rights or a broken connection; then start again.",
 )
 
 ACTIVE, WITHDRAWN = "active", "withdrawn"
@@ -99,3 +118,27 @@ reference = Table(
     PrimaryKeyConstraint("index_key_version", "bidx"),
     sqlite_with_rowid=False,
 )
+
+
+def match_keys(connection: Connection, keys: VaultKeys) -> MatchedKeys:
+    """The keys by the versions that this vault has; Halt H_VAULT_KEY where it was made or changed with another."""
+    rows = connection.execute(select(vault_key))
+    return keys.matched({(row.purpose, row.version): bytes(row.probe) for row in rows})
+
+
+@contextmanager
+def transaction(engine: Engine, *, check_references: bool = True) -> Iterator[Connection]:
+    """One transaction of the vault; a database error halts with none of the driver's own text.
+
+    `check_references` is for who writes a person and all that points to it at once: SQLite then need not look each up.
+    """
+    try:
+        with engine.connect() as connection:
+            if not check_references and connection.dialect.name == "sqlite":
+                # A third of the time of a first load. It holds for this connection, whose only transaction begins next.
+                connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
+            with connection.begin():
+                yield connection
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error):
+        # A driver's text may quote values, so nothing of it is kept.
+        raise Halt("H_VAULT") from None

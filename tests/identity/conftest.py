@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 
 from enclave.audit.record import Position
 from enclave.crypto.secret import Secret
-from enclave.identity.vault import Vault, VaultReader, create
+from enclave.identity.vault import Vault, create
 from enclave.identity.vault_keys import VaultKeys
+from enclave.identity.vault_reader import VaultReader
 from enclave.store.engines import postgres_engine, sqlcipher_engine
 
 LOG = "0b1f6a5e-6f0e-4a4c-9d5e-0c5b7a3b1f10"

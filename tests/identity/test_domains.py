@@ -8,8 +8,9 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from enclave.crypto.secret import Secret
-from enclave.identity.vault import Vault, VaultReader, create
+from enclave.identity.vault import Vault, create
 from enclave.identity.vault_keys import VaultKeys
+from enclave.identity.vault_reader import VaultReader
 from enclave.identity.vault_tables import identity, reference
 from enclave.store.engines import sqlcipher_engine
 from tests.identity.conftest import Place, at

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import inspect, select
 
 from enclave.errors import Halt, Refused
-from enclave.identity.vault import Vault, VaultReader
+from enclave.identity.vault import Vault
+from enclave.identity.vault_reader import VaultReader
 from enclave.identity.vault_tables import identity, merge, person
 from tests.identity.conftest import KEYS, Place, at
 from tests.identity.numbers import number, synthetic

@@ -10,7 +10,8 @@ from enclave.errors import Halt
 from enclave.identity.pseudonymise import judge, pseudonymise
 from enclave.identity.resolve import Resolver
 from enclave.identity.rules import Mode
-from enclave.identity.vault import Assigned, Vault, VaultReader
+from enclave.identity.vault import Assigned, Vault
+from enclave.identity.vault_reader import VaultReader
 from enclave.model.fault import Fault
 from enclave.model.identified import IdentifiedRecords
 from enclave.registry.definition import Form, Kind, Label, Variable

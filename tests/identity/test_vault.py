@@ -6,13 +6,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, Refused
-from enclave.identity.vault import Vault, VaultReader, create
+from enclave.identity.vault import Vault, create
+from enclave.identity.vault_bulk import insert_all
 from enclave.identity.vault_keys import VaultKeys
-from enclave.identity.vault_tables import identity, person, reference
+from enclave.identity.vault_reader import VaultReader
+from enclave.identity.vault_tables import identity, person, reference, transaction
 from enclave.store.engines import holds_in_clear, sqlcipher_engine
 from tests.identity.conftest import KEYS, MATCHED, Place, at
 from tests.identity.numbers import synthetic
@@ -199,6 +202,32 @@ def test_more_people_than_fit_one_statement_are_named_and_found(vault: Vault) ->
     assigned = vault.assign(ids, ["fnr"] * len(ids), [("alpha", each) for each in ids], at(1))
     assert assigned.people["pseudonym"].n_unique() == assigned.episodes["episode"].n_unique() == 10_000
     assert vault.find(pl.Series(ids)).equals(assigned.people)
+
+
+def test_every_identity_has_its_person_though_no_reference_is_looked_up_while_naming(
+    vault: Vault, place: Place
+) -> None:
+    """SQLite's own check of what is stored finds no identity without a person, and other writers are still checked."""
+    vault.assign(IDS[:5], kinds(IDS[:5]), [], at(1))
+    vault.assign(IDS, kinds(IDS), COURSES, at(2))
+    with place.engine.begin() as connection:
+        identities = {row.person_id for row in connection.execute(select(identity))}
+        assert identities == {row.person_id for row in connection.execute(select(person))}
+        if connection.dialect.name == "sqlite":
+            assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    with pytest.raises(IntegrityError), place.engine.begin() as connection:
+        connection.execute(delete(person))
+
+
+def test_what_breaks_a_rule_in_the_middle_of_many_rows_leaves_none_of_them(vault: Vault, place: Place) -> None:
+    """A row of no known status undoes the whole transaction: the rows before it, and what was done before them."""
+    vault.assign(IDS[:5], kinds(IDS[:5]), [], at(1))
+    rows = {"person_id": [bytes([number]) * 16 for number in range(3)], "status": ["active", "active", "gone"]}
+    with pytest.raises(Halt, match="H_VAULT"), transaction(place.engine) as connection:
+        connection.execute(update(person).values(status="withdrawn"))
+        insert_all(connection, person, rows | at(1)._asdict())
+    with place.engine.begin() as connection:
+        assert [row.status for row in connection.execute(select(person))] == ["active"] * 5
 
 
 def test_the_vault_file_shows_nothing(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from enclave.errors import Refused
 from enclave.flow import ACTS, Act, Evidence
 from enclave.folders import RegistryFolder, WorkingFolder
 from enclave.grants import Folder, Passphrases
-from enclave.identity.vault import VaultReader
 from enclave.identity.vault_keys import VaultKeys
+from enclave.identity.vault_reader import VaultReader
 from enclave.model.purpose import Purpose
 from enclave.registry.load import load_source
 from enclave.release.drafts import open_draft
