@@ -33,6 +33,8 @@ explain(
 )
 
 TEMPORARY = ".tmp-"
+_SQLITE_FULL = 13
+_POSTGRESQL_DISK_FULL = "53100"
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o600) -> str:
@@ -228,9 +230,16 @@ def make_folder(path: Path, *, mode: int = 0o700) -> None:
     fsync_folder(path.parent)
 
 
-def is_full(error: OSError) -> bool:
-    """Whether a write failed for want of room, which passes when somebody makes some."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def is_full(error: BaseException | None) -> bool:
+    """Whether a write failed for want of room, which passes when somebody makes some.
+
+    The operating system tells it by errno, SQLite by its code, PostgreSQL by SQLSTATE (its Appendix A: `disk_full`).
+    """
+    return (
+        getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        or getattr(error, "sqlite_errorcode", None) == _SQLITE_FULL
+        or getattr(error, "sqlstate", None) == _POSTGRESQL_DISK_FULL
+    )
 
 
 def sweep(folder: Path) -> int:

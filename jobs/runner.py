@@ -159,7 +159,7 @@ def _note_end(control: Control, run: Run, outcome: str, reason: str) -> None:
 
 
 def _halt_of(mistake: BaseException, name: str) -> Halt:
-    if isinstance(mistake, OSError) and durable.is_full(mistake):
+    if durable.is_full(mistake):
         return Halt("H_DISK_FULL", place=name)
     return Halt("H_UNEXPECTED", place=f"{name}: {type(mistake).__name__} at {_place_of(mistake)}")
 

@@ -1,6 +1,5 @@
 """Opening the control database, and the one way to change it: a transaction that names its audit intent."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,7 +97,7 @@ class Control:
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            if durable.is_full(error.orig):
                 raise Halt("H_DISK_FULL", place="control.db") from None
             raise
 

@@ -3,6 +3,7 @@
 Nothing here is an identity in clear.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from enclave import durable
 from enclave.errors import Halt, explain
 from enclave.identity.vault_keys import MatchedKeys, VaultKeys
 
@@ -139,6 +141,13 @@ def transaction(engine: Engine, *, check_references: bool = True) -> Iterator[Co
                 connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
             with connection.begin():
                 yield connection
-    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error):
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         # A driver's text may quote values, so nothing of it is kept.
-        raise Halt("H_VAULT") from None
+        raise Halt(_code_of(getattr(error, "orig", error))) from None
+
+
+def _code_of(error: BaseException | None) -> str:
+    """The code of a driver's error: what passes by itself or when somebody makes room does not stop the server."""
+    if durable.is_full(error):
+        return "H_DISK_FULL"
+    return "H_DB_BUSY" if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY else "H_VAULT"

@@ -202,14 +202,14 @@ def _prepare(connection: sqlcipher.Connection, key: Secret, *, read_only: bool) 
 
 
 def _code_of(error: BaseException | None) -> str:
-    """The code of a driver's error, by SQLite's own numbers; the error's text is not looked at."""
+    """The code of a driver's error, by the databases' own numbers; the error's text is not looked at."""
+    if durable.is_full(error):
+        return "H_DISK_FULL"
     match getattr(error, "sqlite_errorcode", None):
         case sqlcipher.SQLITE_NOTADB | sqlcipher.SQLITE_CORRUPT:
             return "H_DB_KEY"
         case sqlcipher.SQLITE_BUSY:
             return "H_DB_BUSY"
-        case sqlcipher.SQLITE_FULL:
-            return "H_DISK_FULL"
         case _:
             return "H_DATABASE"
 

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, event, select, update
 from sqlalchemy.exc import IntegrityError
 
 from enclave.crypto.secret import Secret
 from enclave.errors import Halt, Refused
+from enclave.halted import ONLY_THIS_RUN
 from enclave.identity.vault import Vault, create
 from enclave.identity.vault_bulk import insert_all
 from enclave.identity.vault_keys import VaultKeys
 from enclave.identity.vault_reader import VaultReader
 from enclave.identity.vault_tables import identity, person, reference, transaction
+from enclave.store import engines
 from enclave.store.engines import holds_in_clear, sqlcipher_engine
 from tests.identity.conftest import KEYS, MATCHED, Place, at
 from tests.identity.numbers import synthetic
@@ -228,6 +230,26 @@ def test_what_breaks_a_rule_in_the_middle_of_many_rows_leaves_none_of_them(vault
         insert_all(connection, person, rows | at(1)._asdict())
     with place.engine.begin() as connection:
         assert [row.status for row in connection.execute(select(person))] == ["active"] * 5
+
+
+def test_a_full_disk_and_a_long_wait_are_told_apart_from_a_damaged_vault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither stops the server: the first passes when somebody makes room, the second by itself; nobody is named."""
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.1)
+    engine = sqlcipher_engine(tmp_path / "vault.db", Secret(b"k" * 32), create=True)
+    create(engine, KEYS)
+    vault = Vault(engine, KEYS)
+    with engine.begin(), pytest.raises(Halt, match="H_DB_BUSY"):
+        vault.assign(IDS, kinds(IDS), [], at(1))
+
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1"))
+    with pytest.raises(Halt, match="H_DISK_FULL"):
+        vault.assign([f"{number:011}" for number in range(2_000)], ["fnr"] * 2_000, [], at(2))
+
+    assert {"H_DB_BUSY", "H_DISK_FULL"} <= ONLY_THIS_RUN
+    assert (vault.find(IDS).height, vault.has_act(at(2))) == (0, False)
+    engine.dispose()
 
 
 def test_the_vault_file_shows_nothing(tmp_path: Path) -> None:
