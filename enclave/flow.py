@@ -5,7 +5,7 @@ An act is something that a crash could leave half done. Each is recorded as `int
 act's evidence, records `recovered` (found) or `abandoned` (not found), and stops the server when the answer is
 ambiguous. The work itself is then picked up from the states, so that an abandoned act is simply done again.
 The tables are total (`tests/architecture/test_flow.py`), and README's picture of the road is drawn from them. Nothing
-takes a state back but `enclave restore` (`control/restored.py`).
+takes a state back but `enclave restore` (`control/restored.py`) and a new log, which knows no approval (`seal`).
 """
 
 from collections.abc import Mapping
@@ -70,7 +70,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
         LoanState.LINKED: frozenset({LoanState.DESTROYED}),
         LoanState.DESTROYED: frozenset(),
         ReleaseState.PROPOSED: frozenset({ReleaseState.APPROVED, ReleaseState.WITHHELD, ReleaseState.CANCELLED}),
-        ReleaseState.APPROVED: frozenset({ReleaseState.SEALED, ReleaseState.WITHHELD, ReleaseState.CANCELLED}),
+        ReleaseState.APPROVED: frozenset(
+            {ReleaseState.SEALED, ReleaseState.WITHHELD, ReleaseState.CANCELLED, ReleaseState.PROPOSED}
+        ),
         ReleaseState.SEALED: frozenset({ReleaseState.DELIVERED}),
         ReleaseState.DELIVERED: frozenset(),
         ReleaseState.WITHHELD: frozenset(),
@@ -136,6 +138,7 @@ class Act(StrEnum):
     EXTRACT_DRAFT = "extract.draft"
     RELEASE_PROPOSE = "release.propose"
     RELEASE_DECIDE = "release.decide"
+    RELEASE_ASK = "release.ask"
     RELEASE_SEAL = "release.seal"
     RELEASE_DELIVER = "release.deliver"
     ROWS_GIVE = "rows.give"
@@ -253,6 +256,7 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
             ("release",), Evidence.CONTROL, "a named draft that is not in the ledger yet; entered again"
         ),
         Act.RELEASE_DECIDE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the decision"),
+        Act.RELEASE_ASK: Rule(("seal",), Evidence.CONTROL, "nothing, or a release that waits for a person again"),
         Act.RELEASE_SEAL: Rule(
             ("seal",),
             Evidence.CONTROL,
@@ -309,9 +313,7 @@ ACTS: Mapping[Act, Rule] = MappingProxyType(
         Act.INSTITUTION_ADD: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps passphrases that nothing names"),
         Act.INSTITUTION_KIT: Rule((COMMAND_LINE,), Evidence.CONTROL, "perhaps a part of a kit; made again elsewhere"),
         Act.INSTITUTION_LETTER: Rule(
-            (COMMAND_LINE,),
-            Evidence.CONTROL,
-            "perhaps a letter that does not count as shown; delete it and ask again",
+            (COMMAND_LINE,), Evidence.CONTROL, "perhaps a letter that does not count as shown; delete it and ask again"
         ),
         Act.INSTITUTION_AGREE: Rule((COMMAND_LINE,), Evidence.CONTROL, "nothing, or the agreement"),
         Act.INSTITUTION_ROTATE: Rule(

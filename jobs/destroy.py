@@ -19,7 +19,7 @@ from enclave.control.releases import cancel_subjects, propose, releases_of
 from enclave.control.requests import Request, close_request, requests_of
 from enclave.crypto.keystore import Keystore
 from enclave.errors import Rejected
-from enclave.flow import Act, DropState, LoanState, RequestState
+from enclave.flow import Act, DropState, LoanState, ReleaseState, RequestState
 from enclave.grants import Access, Folder
 from enclave.linkage.certificate import certificate
 from enclave.linkage.destroy import Copy
@@ -67,8 +67,19 @@ def _must_go(loan: Loan, wiring: Wiring) -> bool:
             return past or asked or _is_keyless(wiring, loan)
         case LoanState.REQUESTED:
             return _keys(wiring).is_buried(loan.loan_id)
-        case _:
-            return False
+        case LoanState.DESTROYED:
+            return _is_unproven(wiring, loan)
+
+
+def _is_unproven(wiring: Wiring, loan: Loan) -> bool:
+    """Whether the certificate waits for a proof that no log gives: the destruction stood in one that was set aside."""
+    waiting = releases_of(wiring.control, wiring.registry, ReleaseState.APPROVED)
+    return any(
+        one.kind is Kind.CERTIFICATE
+        and one.subject == loan.loan_id
+        and datetime.fromisoformat(one.proposed_at) < wiring.log.began
+        for one in waiting
+    )
 
 
 def _keys(wiring: Wiring) -> Keystore:
@@ -93,10 +104,15 @@ def _asked(wiring: Wiring) -> tuple[Request, ...]:
 
 
 def _destroy_loan(wiring: Wiring, loan: Loan) -> None:
-    """Destroy, verify, certify, and only then call it destroyed; killed anywhere, all of it is done again."""
+    """Destroy, verify, certify, and only then call it destroyed; killed anywhere, all of it is done again.
+
+    What was destroyed under another log is verified and certified anew, so that the log in use can prove it.
+    """
+    before = None if loan.destroyed_at is None else datetime.fromisoformat(loan.destroyed_at)
+    at = before or wiring.now
     lent = [drop for drop in drops_of(wiring.control, wiring.registry) if drop.loan_id == loan.loan_id]
     # Of a destruction that was killed the log has the intent; of one that happened before a restore it has not.
-    came_back = _is_keyless(wiring, loan) and not _was_begun(wiring, loan)
+    came_back = before is None and _is_keyless(wiring, loan) and not _was_begun(wiring, loan)
     with wiring.acts.act(Act.LOAN_DESTROY, "loan", loan.loan_id, case_number=loan.case_number) as act:
         folder = wiring.path(Folder.LOANS, Access.WRITE)
         # The digests come from the control database, so that a second attempt certifies the same files.
@@ -115,16 +131,18 @@ def _destroy_loan(wiring: Wiring, loan: Loan) -> None:
             backups=_manifests_of_backups(wiring),
             recipient=loan.public_key,
             due=loan.due,
-            today=wiring.now.date(),
+            today=at.date(),
             airlock_copies_left=sum(drop.airlock_copy for drop in lent),
             came_back=came_back,
         )
         act.add(files=len(copies), looked_through=done.residue.files, overdue_days=done.overdue_days)
         act.add(came_back=int(came_back))
         act.digests.update(key=done.key_fingerprint)
-        named = _certified(wiring, loan, done, act)
+        named = _certified(wiring, loan, done, at, act)
         with wiring.control.changing(act.position) as connection:
-            close_loan(connection, loan, wiring.now, done.overdue_days)
+            if before is None:
+                close_loan(connection, loan, at, done.overdue_days)
+            cancel_subjects(connection, wiring.registry, [loan.loan_id], "certified_anew")
             # The lender is not told whom it would have been asked about.
             cancel_subjects(connection, wiring.registry, _orders_of(wiring, loan), "loan_destroyed")
             for drop in lent:
@@ -141,14 +159,14 @@ def _destroy_loan(wiring: Wiring, loan: Loan) -> None:
                 )
 
 
-def _certified(wiring: Wiring, loan: Loan, done: Destruction, act: Open) -> NamedDraft | None:
+def _certified(wiring: Wiring, loan: Loan, done: Destruction, at: datetime, act: Open) -> NamedDraft | None:
     """The certificate as a draft for the lender; none for a loan to whose key nobody was ever told to seal."""
     if loan.state is LoanState.REQUESTED:
         return None
     files = certificate(
         done,
         loan.agreement,
-        wiring.now,
+        at,
         act.position,
         derived=derived_of(wiring.control, wiring.registry, loan.loan_id),
         snapshots_until=_snapshots_until(wiring),

@@ -5,6 +5,7 @@ The package is opened again as its recipient would open it, and compared, before
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 
 from enclave import __version__, durable
@@ -13,6 +14,7 @@ from enclave.audit.record import Phase, leaf_hash
 from enclave.audit.tree import Tree
 from enclave.control.releases import (
     Release,
+    ask_again,
     is_approved,
     last_checkpoint_size,
     mark_sealed,
@@ -71,10 +73,18 @@ def seal(wiring: Wiring) -> dict[str, int]:
     durable.sweep(wiring.path(Folder.OUTBOX, Access.WRITE))
     keep_site(wiring)
     approved = releases_of(wiring.control, wiring.registry, ReleaseState.APPROVED)
-    counts = {"sealed": 0, "refused": 0, "held": 0, "without_proof_yet": 0}
+    counts = {"sealed": 0, "refused": 0, "held": 0, "without_proof_yet": 0, "asked_again": 0}
     if approved:
         told = _told_by_the_log(wiring)
     for release in approved:
+        if _is_of_another_log(wiring, release, told):
+            # Who approved it stood in a log that two people set aside since; nothing leaves on the word of a database.
+            with wiring.acts.act(Act.RELEASE_ASK, "release", release.release_id) as act:
+                with wiring.control.changing(act.position) as connection:
+                    if is_approved(connection, release.release_id):
+                        ask_again(connection, release.release_id)
+                        counts["asked_again"] += 1
+            continue
         if not _is_agreed(wiring, release):
             # It stays approved, and `status` tells why; an agreement that is renewed lets it go on.
             counts["held"] += 1
@@ -93,6 +103,14 @@ def seal(wiring: Wiring) -> dict[str, int]:
         durable.shred(find_draft(wiring.path(Folder.DRAFTS, Access.WRITE), release.draft_sha256))
     counts["under_old_key"] = go_on(wiring, "drafts", drafts_left)
     return counts
+
+
+def _is_of_another_log(wiring: Wiring, release: Release, told: _Told) -> bool:
+    """Whether a person approved this before the log in use began, which therefore knows nothing of it."""
+    known = told.decided | told.being_decided
+    if not policy_of(release.kind).needs_person or release.release_id in known or release.decided_at is None:
+        return False
+    return datetime.fromisoformat(release.decided_at) < wiring.log.began
 
 
 def _is_agreed(wiring: Wiring, release: Release) -> bool:

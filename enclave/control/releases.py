@@ -177,6 +177,12 @@ def decide(
     move(connection, release, which, state, decided_by=by, decided_at=at.isoformat(), signature=signature)
 
 
+def ask_again(connection: Connection, release_id: str) -> None:
+    """Let a release wait for a person again, as if nobody had decided on it."""
+    which = release.c.release_id == release_id
+    move(connection, release, which, ReleaseState.PROPOSED, decided_by=None, decided_at=None, signature="")
+
+
 def cancel_unsealed(connection: Connection, registry: str, kinds: Collection[Kind], reason: str) -> int:
     """Cancel every release of these kinds, and every reminder, that is not sealed yet; answers how many."""
     made_of_rows = release.c.kind.in_(kinds) | release.c.subject.startswith(REMINDER, autoescape=True)

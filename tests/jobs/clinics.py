@@ -29,7 +29,8 @@ from enclave.release.drafts import open_draft
 from enclave.settings import read_settings
 from enclave.terminal.desk import Letter
 from enclave.terminal.loan_desk import LoanDesk
-from enclave.wiring import Wiring
+from enclave.terminal.recovery import recover, state_why
+from enclave.wiring import Wiring, utc_now
 from jobs.drafts import find_draft
 from tests.identity.numbers import synthetic
 from tests.jobs.working import wired
@@ -210,6 +211,13 @@ class Server:
         """Somebody's signature over a request, the project lead's where nobody is named."""
         text = find_request(self.control, request_id).signed_text()
         return sshsig.sign(text, key or self.lead, SIGNATURE_NAMESPACE)
+
+    def lose_the_log(self) -> None:
+        """The audit folder is gone, and two people let the server begin a new log."""
+        shutil.rmtree(self.folder.audit)
+        settings = read_settings(self.folder.settings)
+        text = state_why(self.folder, settings).text()
+        recover(self.folder, settings, sshsig.sign(text, self.lead, SIGNATURE_NAMESPACE), utc_now())
 
     def wiring(self, job: str) -> Wiring:
         """The wiring of a job in this process."""

@@ -240,6 +240,28 @@ def test_the_lender_checks_the_destruction_without_the_server(server: Server, tm
     assert forged.returncode == 4
 
 
+def test_a_certificate_that_waited_when_the_log_was_set_aside_is_made_anew(server: Server, tmp_path: Path) -> None:
+    """The loan is verified again under the log in use, whose proof leaves; it was destroyed when it was, not later."""
+    server.run("link", "destroy")
+    before = the_loan(server)
+    (first,) = certificates(server)
+    server.lose_the_log()
+    server.run("checkpoint", "seal", "destroy", "destroy", "checkpoint", "seal", "deliver", days=DAYS + 3)
+
+    made = [one.state for one in releases_of(server.control, REGISTRY) if one.kind is Kind.CERTIFICATE]
+    assert made == [ReleaseState.CANCELLED, ReleaseState.DELIVERED]
+    assert the_loan(server) == before
+    for name, content in server.delivered(LENDER, Kind.CERTIFICATE).items():
+        (tmp_path / name).write_bytes(content)
+    words = ["verify.py", "--proof", "bevis.tlog-proof", "--vkey", "vkey"]
+    subprocess.run([sys.executable, "-I", "-S", *words], cwd=tmp_path, check=True, capture_output=True)
+    said = json.loads((tmp_path / "sertifikat.json").read_text())
+    assert said["audit"]["log_id"] == open_log(server.folder).log_id != first["audit"]["log_id"]
+    assert (said["overdue_days"], said["brought_back_by_a_restored_copy"]) == (0, False)
+    assert said["destroyed_at"] == first["destroyed_at"]
+    assert said["files"] == first["files"]
+
+
 def test_what_is_left_in_a_managed_folder_stops_the_server(server: Server) -> None:
     """A copy in clear in another job's folder: no certificate, the loan is not called destroyed, two people look."""
     planted = server.folder.registry(REGISTRY).folder(Folder.DRAFTS) / "left.csv"

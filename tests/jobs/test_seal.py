@@ -65,3 +65,19 @@ def test_an_approval_that_was_killed_waits_until_it_is_closed(server: Server, mo
 
     assert (left.state, left.sealed) == (ReleaseState.APPROVED, None)
     assert waiting(server).state is ReleaseState.SEALED
+
+
+def test_an_approval_that_a_new_log_knows_nothing_of_is_asked_for_again(server: Server) -> None:
+    """After two people set a log aside nothing leaves on the database's word, nothing halts, and a person decides."""
+    release = waiting(server)
+    server.desk.decide_release(release.release_id, ReleaseState.APPROVED)
+    server.lose_the_log()
+    server.run("checkpoint", "seal")
+    asked = waiting(server)
+    assert (asked.state, asked.sealed, asked.decided_by) == (ReleaseState.PROPOSED, None, None)
+
+    server.run("seal")
+    assert waiting(server).state is ReleaseState.PROPOSED
+    server.desk.decide_release(release.release_id, ReleaseState.APPROVED)
+    server.run("seal")
+    assert waiting(server).state is ReleaseState.SEALED

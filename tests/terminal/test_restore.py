@@ -34,7 +34,7 @@ from enclave.model.loan import LoanAgreement
 from enclave.settings import Roles
 from enclave.terminal.backup_set import WHICH
 from enclave.terminal.escrow import ESCROWED, EscrowDesk
-from enclave.terminal.recovery import recover, state_why
+from enclave.terminal.recovery import state_why
 from enclave.terminal.registrar import Registrar
 from enclave.terminal.restore import STAGED, Sets, open_sets, restore, statement
 from enclave.wiring import open_log, utc_now
@@ -353,7 +353,7 @@ def test_a_journal_of_the_database_that_is_gone_is_not_played_back(standing: Sta
 def test_no_package_claims_to_follow_a_log_that_is_gone(standing: Standing) -> None:
     """After the log began anew an institution gets no proof from its older checkpoint, which was another log's."""
     server = standing.server
-    lose_the_log(server)
+    server.lose_the_log()
     for seq, is_first in ((6, True), (7, False)):
         server.seal_drop("alfa", {"arrival": [OLD[seq - 5].arrival()]}, seq=seq)
         server.run("collect", "admit", "checkpoint", "seal", "deliver")
@@ -365,17 +365,10 @@ def test_no_package_claims_to_follow_a_log_that_is_gone(standing: Standing) -> N
         assert (manifest["consistency"] is None) is is_first
 
 
-def lose_the_log(server: Server) -> None:
-    """The audit folder is gone, and two people let the server begin a new one."""
-    shutil.rmtree(server.folder.audit)
-    text = state_why(server.folder, settings_of(server.folder)).text()
-    recover(server.folder, settings_of(server.folder), sshsig.sign(text, server.lead, SIGNATURE_NAMESPACE), utc_now())
-
-
 def test_a_log_that_is_lost_comes_back_beside_the_new_one(standing: Standing) -> None:
     """With the log and the registry lost, `recover` begins a log, and the restore puts the backup's beside it."""
     server = standing.server
-    lose_the_log(server)
+    server.lose_the_log()
     server.folder.registry(REGISTRY).database.unlink()
     before = list(open_log(server.folder).lines())
 
