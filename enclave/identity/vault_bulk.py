@@ -1,4 +1,4 @@
-"""Many rows into and out of the vault at a time: tuples for SQLite, one parameter for each column on PostgreSQL."""
+"""Many rows into and out of the vault at a time: a parameter for each cell in SQLite, for each column in PostgreSQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat

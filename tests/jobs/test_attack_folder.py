@@ -166,6 +166,7 @@ def test_a_release_withheld_while_it_is_sealed_does_not_leave(
         "refused": 1,
         "held": 0,
         "without_proof_yet": 0,
+        "asked_again": 0,
         "under_old_key": 0,
     }
 

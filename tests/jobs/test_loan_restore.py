@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -260,6 +261,29 @@ def test_a_certificate_that_waited_when_the_log_was_set_aside_is_made_anew(serve
     assert (said["overdue_days"], said["brought_back_by_a_restored_copy"]) == (0, False)
     assert said["destroyed_at"] == first["destroyed_at"]
     assert said["files"] == first["files"]
+
+
+def test_killed_anywhere_the_certificate_is_made_anew_once(server: Server) -> None:
+    """Killed at every third effect of the run that certifies anew, and run again, one stands, and of the new log."""
+    server.run("link", "destroy")
+    server.lose_the_log()
+    request = Request(str(server.folder.root), "destroy")
+
+    def certified() -> list[tuple[ReleaseState, str]]:
+        found = [one for one in releases_of(server.control, REGISTRY) if one.kind is Kind.CERTIFICATE]
+        return [(one.state, one.reason) for one in found]
+
+    with server.undone():
+        whole = server.forks.run(request)
+    assert whole.code == 0
+    for at in range(1, len(whole.effects) + 1, 3):
+        with server.undone():
+            assert server.forks.run(replace(request, at=at)).killed
+            server.run("destroy")
+            expected = [(ReleaseState.CANCELLED, "certified_anew"), (ReleaseState.APPROVED, "")]
+            assert certified() == expected, whole.effects[at - 1]
+            logs = {said["audit"]["log_id"] for said in certificates(server)[-1:]}
+            assert logs == {open_log(server.folder).log_id}
 
 
 def test_what_is_left_in_a_managed_folder_stops_the_server(server: Server) -> None:

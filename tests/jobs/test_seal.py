@@ -1,6 +1,7 @@
 """What needs a person is sealed on that person's word in the log, and on nothing else."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -8,9 +9,10 @@ from enclave.audit.acts import Acts
 from enclave.audit.record import Phase
 from enclave.control.releases import Release, decide
 from enclave.flow import ReleaseState
+from enclave.grants import Folder
 from enclave.model.draft import Kind
 from enclave.wiring import utc_now
-from tests.jobs.clinics import Server
+from tests.jobs.clinics import REGISTRY, Server
 from tests.kills.forks import Forks, Request
 
 
@@ -81,3 +83,22 @@ def test_an_approval_that_a_new_log_knows_nothing_of_is_asked_for_again(server: 
     server.desk.decide_release(release.release_id, ReleaseState.APPROVED)
     server.run("seal")
     assert waiting(server).state is ReleaseState.SEALED
+
+
+def test_killed_anywhere_it_is_asked_for_again_once(server: Server) -> None:
+    """Killed at any effect of the run that asks, and run again, the release waits for a person and nothing has left."""
+    release = waiting(server)
+    server.desk.decide_release(release.release_id, ReleaseState.APPROVED)
+    server.lose_the_log()
+    server.run("checkpoint")
+    request = Request(str(server.folder.root), "seal")
+    with server.undone():
+        whole = server.forks.run(request)
+        expected = waiting(server)
+    assert (whole.code, expected.state) == (0, ReleaseState.PROPOSED)
+    for at in range(1, len(whole.effects) + 1):
+        with server.undone():
+            assert server.forks.run(replace(request, at=at)).killed
+            server.run("seal")
+            assert waiting(server) == expected, whole.effects[at - 1]
+            assert not list(server.folder.registry(REGISTRY).folder(Folder.OUTBOX).glob(f"*{release.package}*"))

@@ -41,6 +41,7 @@ KILLED_ELSEWHERE = {
     ("rights", Act.RECIPIENT_KEY): "tests/jobs/test_loan_order.py",
     ("link", Act.LOAN_REWRAP): "tests/jobs/test_key_rotation.py",
     ("admit", Act.REQUEST_CLOSE): "tests/jobs/test_key_rotation.py",
+    ("seal", Act.RELEASE_ASK): "tests/jobs/test_seal.py",
     ("seal", Act.REQUEST_CLOSE): "tests/jobs/test_key_rotation.py",
     ("rights", Act.VAULT_REKEY): "tests/jobs/test_rotation.py",
     ("rights", Act.REGISTRY_REKEY): "tests/jobs/test_rotation.py",
