@@ -15,7 +15,7 @@ from enclave.audit.acts import Open
 from enclave.audit.record import Phase
 from enclave.control.drops import Drop, drops_of, expire_drop, find_drop
 from enclave.control.loans import Loan, close_loan, derived_of, loans_of
-from enclave.control.releases import cancel_subjects, propose, releases_of
+from enclave.control.releases import cancel_certificate, cancel_subjects, propose, releases_of
 from enclave.control.requests import Request, close_request, requests_of
 from enclave.crypto.keystore import Keystore
 from enclave.errors import Rejected
@@ -142,7 +142,8 @@ def _destroy_loan(wiring: Wiring, loan: Loan) -> None:
         with wiring.control.changing(act.position) as connection:
             if before is None:
                 close_loan(connection, loan, at, done.overdue_days)
-            cancel_subjects(connection, wiring.registry, [loan.loan_id], "certified_anew")
+            else:
+                cancel_certificate(connection, wiring.registry, loan.loan_id, "certified_anew")
             # The lender is not told whom it would have been asked about.
             cancel_subjects(connection, wiring.registry, _orders_of(wiring, loan), "loan_destroyed")
             for drop in lent:

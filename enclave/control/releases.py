@@ -194,6 +194,12 @@ def cancel_subjects(connection: Connection, registry: str, subjects: Collection[
     return _cancel(connection, registry, release.c.subject.in_(subjects), reason)
 
 
+def cancel_certificate(connection: Connection, registry: str, loan_id: str, reason: str) -> int:
+    """Cancel a loan's certificate that is not sealed yet, and nothing else that goes by the same name."""
+    its = (release.c.kind == Kind.CERTIFICATE) & (release.c.subject == loan_id)
+    return _cancel(connection, registry, its, reason)
+
+
 def _cancel(connection: Connection, registry: str, which: ColumnElement[bool], reason: str) -> int:
     standing = (ReleaseState.PROPOSED, ReleaseState.APPROVED)
     wanted = select(release.c.release_id).where(release.c.registry == registry, release.c.state.in_(standing), which)

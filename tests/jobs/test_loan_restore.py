@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from enclave import durable
 from enclave.cli import client
@@ -18,6 +19,7 @@ from enclave.control.database import Control
 from enclave.control.drops import drops_of
 from enclave.control.loans import Loan, find_loan
 from enclave.control.releases import releases_of
+from enclave.control.tables import release
 from enclave.crypto.keystore import Keystore
 from enclave.flow import DropState, LoanState, ReleaseState
 from enclave.grants import Folder
@@ -112,6 +114,14 @@ def certificates(server: Server) -> list[dict[str, object]]:
     found = [one for one in releases_of(server.control, REGISTRY) if one.kind is Kind.CERTIFICATE]
     files = [file for one in found for file in server.draft(one).files if file.name == "sertifikat.json"]
     return [json.loads(file.content) for file in files]
+
+
+def rename_another(server: Server) -> str:
+    """An answer to a drop, not sealed yet, that is about something of the loan's own name, as an extract could be."""
+    one = next(one for one in releases_of(server.control, REGISTRY) if one.kind is Kind.RECEIPT and one.sealed is None)
+    with server.control.noting() as connection:
+        connection.execute(update(release).where(release.c.release_id == one.release_id).values(subject=LOAN))
+    return one.release_id
 
 
 @pytest.mark.parametrize("fresh_machine", [False, True])
@@ -246,12 +256,15 @@ def test_a_certificate_that_waited_when_the_log_was_set_aside_is_made_anew(serve
     server.run("link", "destroy")
     before = the_loan(server)
     (first,) = certificates(server)
+    namesake = rename_another(server)
     server.lose_the_log()
-    server.run("checkpoint", "seal", "destroy", "destroy", "checkpoint", "seal", "deliver", days=DAYS + 3)
+    server.run("destroy", "destroy", "checkpoint", "seal", "deliver", days=DAYS + 3)
 
     made = [one.state for one in releases_of(server.control, REGISTRY) if one.kind is Kind.CERTIFICATE]
     assert made == [ReleaseState.CANCELLED, ReleaseState.DELIVERED]
     assert the_loan(server) == before
+    (other,) = [one for one in releases_of(server.control, REGISTRY) if one.release_id == namesake]
+    assert other.state is not ReleaseState.CANCELLED
     for name, content in server.delivered(LENDER, Kind.CERTIFICATE).items():
         (tmp_path / name).write_bytes(content)
     words = ["verify.py", "--proof", "bevis.tlog-proof", "--vkey", "vkey"]
